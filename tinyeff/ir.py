@@ -1,0 +1,355 @@
+# SPDX-License-Identifier: MIT
+"""The records that the stages hand to each other, and the checker of a graph.
+
+Records are frozen and hold no behaviour beyond derived properties. Sizes carry their unit
+(`size_bytes`), intervals are half-open, tensors are NHWC with batch 1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyeff.errors import InternalError
+
+Array = npt.NDArray[Any]
+
+ABSENT = -1
+"""Index of an optional operator input that is not there (as in TFLite)."""
+
+
+@dataclass(frozen=True)
+class Quant:
+    """Affine quantization: real = scale * (q - zero_point), per tensor or along one axis.
+
+    `scales` are float32 values held exactly in Python floats.
+    """
+
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    axis: int | None = None
+
+    @property
+    def scale(self) -> float:
+        """The only scale of a per-tensor quantization."""
+        return self.scales[0]
+
+    @property
+    def zero_point(self) -> int:
+        """The only zero point of a per-tensor quantization."""
+        return self.zero_points[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A value of the graph: an activation, or a constant when `data` is there.
+
+    `source` is the index of the TFLite tensor that this one equals bit for bit, or None.
+
+    Kernels see every activation as `rows` x `pixels` x `channels`: 1xHxWxC has H rows of W pixels,
+    1xC is one row of one pixel, and dimensions before the last two become rows.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    quant: Quant | None = None
+    data: Array | None = None
+    source: int | None = None
+
+    @property
+    def is_constant(self) -> bool:
+        return self.data is not None
+
+    @property
+    def elements(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def element_bytes(self) -> int:
+        return np.dtype(self.dtype).itemsize
+
+    @property
+    def size_bytes(self) -> int:
+        return self.elements * self.element_bytes
+
+    @property
+    def rows(self) -> int:
+        return math.prod(self.shape[:-2])
+
+    @property
+    def pixels(self) -> int:
+        return self.shape[-2] if len(self.shape) >= 2 else 1
+
+    @property
+    def channels(self) -> int:
+        return self.shape[-1] if self.shape else 1
+
+    @property
+    def pixel_bytes(self) -> int:
+        return self.channels * self.element_bytes
+
+    @property
+    def row_bytes(self) -> int:
+        return self.pixels * self.pixel_bytes
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One kernel that can compute an operator on the chosen CPU, and what it costs.
+
+    `consumes` = n > 0 promises that the kernel reads n pixels in all channels before it writes any
+    of their outputs, left to right; 0 promises nothing finer than whole calls.
+    `flat` promises that a contiguous map may be passed as one row of rows * pixels pixels.
+    `cost` is an estimate in cycles for the whole operator.
+    """
+
+    name: str
+    rows_per_call: int = 1
+    tile_pixels: int = 0
+    scratch_bytes: int = 0
+    state_bytes: int = 0
+    const_bytes: int = 0
+    code_bytes: int = 0
+    cost: int = 0
+    consumes: int = 0
+    flat: bool = False
+
+
+@dataclass(frozen=True)
+class Op:
+    """An operator: `inputs` and `outputs` index `Graph.tensors`; `attrs` is the operator's record.
+
+    `variants` is empty until `select` has run.
+    """
+
+    kind: str
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    attrs: Any
+    variants: tuple[Variant, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Where a graph came from: the flatbuffer that defines its results."""
+
+    name: str
+    flatbuffer: bytes = field(repr=False)
+    sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Operators in execution order over `tensors`; `inputs` and `outputs` index `tensors`."""
+
+    tensors: tuple[Tensor, ...]
+    ops: tuple[Op, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    source: Source
+
+    @property
+    def is_float(self) -> bool:
+        """True where some operator still computes an activation in floating point."""
+        return any(self.tensors[i].dtype == "float32" for op in self.ops for i in op.outputs)
+
+
+@dataclass(frozen=True)
+class Target:
+    """The CPU that code is generated for; `path` names the kernel family (portable, dsp, mve)."""
+
+    cpu: str = "cortex-m4"
+    path: str = "portable"
+
+
+@dataclass(frozen=True)
+class Window:
+    """Input rows that an output row needs: [first, first + count), first = floor((y*step+offset)/divisor).
+
+    Rows outside the tensor are handed to the kernel as null pointers.
+    """
+
+    count: int = 1
+    step: int = 1
+    offset: int = 0
+    divisor: int = 1
+
+    def first(self, y: int) -> int:
+        """First row needed by output row `y`; may be negative."""
+        return (y * self.step + self.offset) // self.divisor
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the user grants: SRAM and flash in bytes, the strategy, where the input image lives."""
+
+    sram_bytes: int | None = None
+    flash_bytes: int | None = None
+    strategy: str = "auto"
+    input_memory: str = "resident"
+    max_overhead: float | None = None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Operators [first, last) of `Graph.ops` that run together, and how."""
+
+    strategy: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A place for one tensor, or for scratch memory or state of one operator.
+
+    `first` and `last` are the steps [first, last) during which it holds what it must hold;
+    `region` is "arena", "input" (memory of the caller, read only) or "output" (memory of the
+    caller). Buffers of one `group` are placed as one block and may overlap. `tensors` lists the
+    graph tensors that live in it: several where an operator only renames (RESHAPE).
+    """
+
+    name: str
+    region: str
+    group: str
+    first: int
+    last: int
+    size_bytes: int
+    offset_bytes: int
+    ring_rows: int
+    tensors: tuple[int, ...] = ()
+    op: int | None = None
+
+
+@dataclass(frozen=True)
+class LayerMemory:
+    """What lives while one operator runs: `live_bytes` of activations in the arena."""
+
+    op: int
+    live_bytes: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which variant, what runs in what order, and where every byte lies.
+
+    `variants` holds one entry per operator of the graph. `lower_bound_bytes` is the liveness bound
+    that allocation cannot beat; `arena_bytes` is what will be linked.
+    """
+
+    strategy: str
+    target: Target
+    input_memory: str
+    segments: tuple[Segment, ...]
+    variants: tuple[Variant, ...]
+    buffers: tuple[Buffer, ...]
+    layers: tuple[LayerMemory, ...]
+    activation_bytes: int
+    scratch_bytes: int
+    arena_bytes: int
+    arena_align: int
+    lower_bound_bytes: int
+    macs: int
+    extra_macs: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class ConstArray:
+    """A constant array of the generated C; `ctype` is its element type, e.g. int8_t."""
+
+    ctype: str
+    values: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """What an operator asks of the generated C.
+
+    `function` has the signature of its operator's form; `params` names the struct (declared in
+    `<source>.h`) and `fields` its members in order: integers or arrays. `sources` lists the pairs
+    of .c and .h files in firmware/kernels/ that hold it.
+    """
+
+    function: str
+    params: str
+    fields: tuple[tuple[str, int | ConstArray], ...]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Access:
+    """One tensor as one step reads or writes it: `offset_bytes` is its first row inside `region`.
+
+    `index` counts within the region: the model's input or output number, 0 for the arena.
+    """
+
+    tensor: int
+    region: str
+    index: int
+    offset_bytes: int
+    rows: int
+    ring_rows: int
+    row_bytes: int
+    window: Window = Window()
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One operator as the generated C runs it."""
+
+    op: int
+    name: str
+    kind: str
+    form: str
+    kernel: Kernel
+    inputs: tuple[Access, ...]
+    outputs: tuple[Access, ...]
+    rows: int
+    pixels: int
+    rows_per_call: int
+    scratch_offset: int | None
+    state_offset: int | None
+    comment: str
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """What the emitter prints; a reader can follow it in the generated C, step by step."""
+
+    graph: Graph
+    plan: Plan
+    steps: tuple[Step, ...]
+
+
+def check_graph(graph: Graph, stage: str) -> None:
+    """Raise InternalError naming the operator or tensor that breaks a rule of the records."""
+
+    def fail(what: str) -> None:
+        raise InternalError(f"after {stage}: {what}")
+
+    count = len(graph.tensors)
+    for index, tensor in enumerate(graph.tensors):
+        if tensor.data is not None and tensor.data.shape != tensor.shape:
+            fail(f"tensor {index} '{tensor.name}' has shape {tensor.shape}, "
+                 f"its data {tensor.data.shape}")
+    ready = {i for i, t in enumerate(graph.tensors) if t.is_constant} | set(graph.inputs)
+    for op in graph.ops:
+        for i in (*op.inputs, *op.outputs):
+            if i != ABSENT and not 0 <= i < count:
+                fail(f"{op.kind} '{op.name}' refers to tensor {i} of {count}")
+        for i in op.inputs:
+            if i != ABSENT and i not in ready:
+                fail(f"{op.kind} '{op.name}' reads '{graph.tensors[i].name}' before it is written")
+        for i in op.outputs:
+            if i in ready:
+                fail(f"{op.kind} '{op.name}' writes '{graph.tensors[i].name}' a second time")
+        ready.update(op.outputs)
+    for i in graph.outputs:
+        if i not in ready:
+            fail(f"output '{graph.tensors[i].name}' is never written")

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+"""One module per operator; this registry finds them by itself."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from typing import Any
+
+from tinyeff.ops.operator import Operator
+
+HELPERS = ("operator", "build")
+"""Modules of this package that are not operators."""
+
+
+@cache
+def registry() -> dict[str, Operator[Any]]:
+    """Every operator by its kind (TFLite's name), in alphabetical order."""
+    operators: dict[str, Operator[Any]] = {}
+    for info in sorted(pkgutil.iter_modules(__path__), key=lambda i: i.name):
+        if info.name not in HELPERS:
+            operator = importlib.import_module(f"{__name__}.{info.name}").OPERATOR
+            operators[operator.kind] = operator
+    return operators
+
+
+def operator_of(kind: str) -> Operator[Any]:
+    """The operator of `kind`; KeyError where it is not known."""
+    return registry()[kind]
