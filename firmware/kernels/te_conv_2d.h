@@ -8,8 +8,8 @@
  * `bias` holds the input zero point folded in, so that a tap outside the image counts as the
  * input zero point. Channel counts are per group, pitches in channels per pixel. */
 typedef struct {
-    const int8_t *weights;     /* [groups * out_channels][kernel_height][kernel_width][in_channels] */
-    const int32_t *bias;       /* [groups * out_channels] */
+    const int8_t *weights; /* [groups * out_channels][kernel_height][kernel_width][in_channels] */
+    const int32_t *bias;   /* [groups * out_channels] */
     const int32_t *multiplier; /* [groups * out_channels] */
     const int32_t *shift;      /* [groups * out_channels] */
     int32_t in_width;
