@@ -78,6 +78,8 @@ class Operator(ABC, Generic[A]):
     """
 
     kind: ClassVar[str]
+    version: ClassVar[int] = 3
+    """The operator version that written files carry: one that LiteRT runs with int8 tensors."""
     form: ClassVar[str] = "rows"
     in_place: ClassVar[str] = "no"
     """For the documentation: when the output may overwrite the input."""
