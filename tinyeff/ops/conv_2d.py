@@ -209,12 +209,10 @@ class Conv2D(Operator[Conv2DAttrs]):
                 g = GraphBuilder(f"conv_2d_{name}_{activation}", seed)
                 x = g.input((1, h, w, cin), 0.05, seed - 4)
                 weights = g.random_weights((cout, *kernel, cin // groups), 0, seed % 2 == 0)
-                inputs: list[int | None] = [x, weights]
-                if name != "dilated":
-                    inputs.append(g.random_bias(cout, x, weights))
+                bias = g.random_bias(cout, x, weights)
                 padding = o.padding_of(scheme, (h, w), kernel, stride, dilation)
                 attrs = Conv2DAttrs(stride, dilation, padding, activation)
-                yield g.graph(g.op("CONV_2D", inputs, attrs, 0.08, 2 - seed))
+                yield g.graph(g.op("CONV_2D", [x, weights, bias], attrs, 0.08, 2 - seed))
 
 
 OPERATOR = Conv2D()
