@@ -239,8 +239,10 @@ class LayerMemory:
 class Plan:
     """Which variant, what runs in what order, and where every byte lies.
 
-    `variants` holds one entry per operator of the graph. `lower_bound_bytes` is the liveness bound
-    that allocation cannot beat; `arena_bytes` is what will be linked.
+    `variants` and `flat` hold one entry per operator of the graph; `flat` says that the operator
+    takes its whole map in one call, as one row. An output whose buffer lies in the arena is copied
+    to the caller's memory at the end. `lower_bound_bytes` is the liveness bound that allocation
+    cannot beat; `arena_bytes` is what will be linked.
     """
 
     strategy: str
@@ -248,6 +250,7 @@ class Plan:
     input_memory: str
     segments: tuple[Segment, ...]
     variants: tuple[Variant, ...]
+    flat: tuple[bool, ...]
     buffers: tuple[Buffer, ...]
     layers: tuple[LayerMemory, ...]
     activation_bytes: int
@@ -286,7 +289,8 @@ class Kernel:
 class Access:
     """One tensor as one step reads or writes it: `offset_bytes` is its first row inside `region`.
 
-    `index` counts within the region: the model's input or output number, 0 for the arena.
+    `index` counts within the region: the model's input or output number, 0 for the arena. A flat
+    step sees the map as one row.
     """
 
     tensor: int

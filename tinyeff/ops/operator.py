@@ -121,6 +121,10 @@ class Operator(ABC, Generic[A]):
 
     # How it runs ------------------------------------------------------------------------------
 
+    def form_of(self, node: Node[A]) -> str:
+        """The form of this very node, where an operator has more than one."""
+        return self.form
+
     def window(self, node: Node[A], activation: int) -> Window:
         """The rows of the activation that an output row needs (form "rows")."""
         return Window()
