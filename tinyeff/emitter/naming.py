@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""Names and literals of the generated C."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from tinyeff.errors import UsageError
+from tinyeff.ir import Array
+
+C_WORDS = frozenset(
+    "auto break case char const continue default do double else enum extern float for goto if "
+    "inline int long register restrict return short signed sizeof static struct switch typedef "
+    "union unsigned void volatile while class delete new private public this try catch throw "
+    "template operator namespace main".split()
+)
+LINE_WIDTH = 96
+
+
+def model_name(text: str) -> str:
+    """A C identifier made from a file name: 'kws-dscnn.int8' -> 'kws_dscnn_int8'."""
+    name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_").lower()
+    if not name or name[0].isdigit() or name in C_WORDS:
+        name = f"model_{name}".rstrip("_")
+    return name
+
+
+def check_name(name: str) -> str:
+    """The name itself; UsageError where it cannot start C identifiers of its own."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in C_WORDS or name.startswith("te_"):
+        raise UsageError(
+            f"--name {name}: a model's name must be a C identifier of lower case letters, digits "
+            "and _, starting with a letter, not a C word and not starting with te_"
+        )
+    return name
+
+
+def string_literal(text: str) -> str:
+    """A C string literal of any text (bytes beyond ASCII as octal escapes of their UTF-8)."""
+    out = []
+    for byte in text.encode("utf-8"):
+        char = chr(byte)
+        if char in '"\\?':
+            out.append("\\" + char)
+        elif 32 <= byte < 127:
+            out.append(char)
+        else:
+            out.append(f"\\{byte:03o}")
+    return '"' + "".join(out) + '"'
+
+
+def comment_text(text: str) -> str:
+    """Text that can stand in a C comment and on one line."""
+    clean = re.sub(r"[^\x20-\x7e]", "?", text).replace("*/", "* /").replace("/*", "/ *")
+    return clean if len(clean) <= 60 else clean[:57] + "..."
+
+
+def number_lines(values: Array) -> list[str]:
+    """The numbers of an array as lines of C, as many to a line as fit."""
+    lines: list[str] = []
+    line = ""
+    for value in values.reshape(-1).tolist():
+        text = "INT32_MIN," if value == -(2**31) else f"{value},"
+        if line and len(line) + 1 + len(text) > LINE_WIDTH:
+            lines.append(line)
+            line = text
+        else:
+            line = f"{line} {text}" if line else text
+    return [*lines, line] if line else lines
+
+
+def float_literal(value: float) -> str:
+    """A float32 value as C digits that read back to the same float32."""
+    text = f"{value:.9g}"
+    return text if any(c in text for c in ".en") else text + ".0"
+
+
+def pretty_json(value: object) -> str:
+    """JSON for files: sorted as given, indented, one trailing newline."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: MIT
+"""From a program to the text of every generated file."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import jinja2
+
+import tinyeff
+from tinyeff import resources
+from tinyeff.emitter import naming
+from tinyeff.ir import Access, Buffer, ConstArray, Program, Step, Tensor
+
+Sources = Mapping[str, str]
+"""Relative path -> text, in the order in which a reader should open them."""
+
+MANIFEST = "tinyeff.json"
+SCHEMA_VERSION = 1
+FORMS = {"rows": "TE_ROWS", "accumulate": "TE_ACCUMULATE", "whole": "TE_WHOLE"}
+CTYPES = {"int8": "int8_t", "int32": "int32_t", "uint8": "uint8_t", "int16": "int16_t"}
+
+
+@dataclass(frozen=True)
+class EmitOptions:
+    """What the user may say about the generated code; part of the manifest."""
+
+    name: str
+    labels: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The plan options as given, recorded in the manifest."""
+
+
+def emit(program: Program, options: EmitOptions) -> Sources:
+    """All generated files: the model, the kernels it uses, build files and the manifest.
+
+    The same program and options give the same bytes.
+    """
+    view = model_view(program, options)
+    name = options.name
+    files = {
+        f"{name}.h": render("model.h.j2", view),
+        f"{name}.c": render("model.c.j2", view),
+        f"{name}_weights.c": render("weights.c.j2", view),
+        **_kernel_files(program),
+        f"{name}_example.c": render("example.c.j2", view),
+        "Makefile": render("Makefile.j2", view),
+        "CMakeLists.txt": render("CMakeLists.txt.j2", view),
+    }
+    files[MANIFEST] = naming.pretty_json(_manifest(program, options, files))
+    return files
+
+
+def host_main(program: Program, options: EmitOptions) -> str:
+    """The main program that runs the generated model on this machine."""
+    return render("host_main.c.j2", model_view(program, options))
+
+
+def render(template: str, view: SimpleNamespace) -> str:
+    """A template of templates/ with `m` = view; an unknown name is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(resources.folder("templates")),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    return environment.get_template(template).render(m=view)
+
+
+def model_view(program: Program, options: EmitOptions) -> SimpleNamespace:
+    """Everything the templates print, worked out."""
+    graph, plan = program.graph, program.plan
+    prefix = options.name.upper()
+    inputs = [_port(program, options, "input", n) for n in range(len(graph.inputs))]
+    outputs = [_port(program, options, "output", n) for n in range(len(graph.outputs))]
+    table = _memory_table(program, inputs, outputs)
+    steps = [_step_view(program, options, step, table) for step in program.steps]
+    arrays = [a for step in program.steps for a in _arrays(options, step)]
+    kernels = sorted({source for step in program.steps for source in step.kernel.sources})
+    resident = plan.input_memory == "resident"
+    pointers = ["arena", *([] if resident else [p.short_name for p in inputs]),
+                *[p.short_name for p in outputs]]
+    return SimpleNamespace(
+        name=options.name, PREFIX=prefix, version=tinyeff.__version__,
+        source=naming.comment_text(graph.source.name), model_sha256=graph.source.sha256,
+        cpu=plan.target.cpu, path=plan.target.path, strategy=plan.strategy,
+        input_memory=plan.input_memory, arena_bytes=plan.arena_bytes, arena_align=plan.arena_align,
+        inputs=inputs, outputs=outputs, labels=[naming.string_literal(t) for t in options.labels],
+        run_parameters=", ".join(_run_parameters(resident, inputs, outputs)),
+        headers=["te_stage.h", *[f"{k}.h" for k in kernels]], kernels_version=kernels_version(),
+        arrays=arrays, const_bytes=sum(a.size_bytes for a in arrays), steps=steps,
+        forms=sorted({s.form for s in steps}, reverse=True), memories=len(table),
+        max_in_rows=max((_in_rows(s) for s in program.steps), default=1),
+        max_out_rows=max((_out_rows(s) for s in program.steps), default=1),
+        pointers=pointers, memory_table=table, copies=_copies(program, outputs),
+        objects=[options.name, f"{options.name}_weights", *kernels],
+        example_arguments=", ".join(pointers), make_flags=_make_flags(plan.target.cpu),
+    )
+
+
+def kernels_version() -> int:
+    """TE_KERNELS_VERSION of firmware/kernels/te.h."""
+    match = re.search(r"#define TE_KERNELS_VERSION (\d+)", resources.kernel_source("te.h"))
+    assert match is not None
+    return int(match.group(1))
+
+
+def _make_flags(cpu: str) -> str:
+    return "" if cpu == "host" else f' CPUFLAGS="-mcpu={cpu} -mthumb"'
+
+
+def _port(program: Program, options: EmitOptions, what: str, number: int) -> SimpleNamespace:
+    graph = program.graph
+    indices = graph.inputs if what == "input" else graph.outputs
+    tensor: Tensor = graph.tensors[indices[number]]
+    short = what if len(indices) == 1 else f"{what}_{number}"
+    name = f"{options.name}_{short}"
+    quant = tensor.quant
+    buffer = next((b for b in program.plan.buffers if indices[number] in b.tensors), None)
+    return SimpleNamespace(
+        number=number, tensor=naming.comment_text(tensor.name), short_name=short, name=name,
+        PREFIX=name.upper(), ctype=CTYPES[tensor.dtype], size_bytes=tensor.size_bytes,
+        elements=tensor.elements, shape="x".join(map(str, tensor.shape)),
+        scale=naming.float_literal(quant.scale) if quant else "",
+        zero_point=quant.zero_point if quant else 0,
+        start=buffer.offset_bytes if buffer else 0,
+    )
+
+
+def _run_parameters(
+    resident: bool, inputs: list[SimpleNamespace], outputs: list[SimpleNamespace]
+) -> list[str]:
+    sources = [] if resident else [f"const {p.ctype} *{p.short_name}" for p in inputs]
+    return ["void *arena", *sources, *[f"{p.ctype} *{p.short_name}" for p in outputs]]
+
+
+def _memory_table(
+    program: Program, inputs: list[SimpleNamespace], outputs: list[SimpleNamespace]
+) -> list[SimpleNamespace]:
+    table = [SimpleNamespace(region="arena", index=0, pointer="arena", writable=True)]
+    for p in outputs:
+        table.append(SimpleNamespace(region="output", index=p.number, pointer=p.short_name,
+                                     writable=True))
+    if program.plan.input_memory != "resident":
+        for p in inputs:
+            table.append(SimpleNamespace(region="input", index=p.number, pointer=p.short_name,
+                                         writable=False))
+    return table
+
+
+def _memory_number(table: list[SimpleNamespace], access: Access) -> int:
+    for number, entry in enumerate(table):
+        if entry.region == access.region and (entry.region == "arena"
+                                              or entry.index == access.index):
+            return number
+    raise AssertionError(f"no memory for {access}")
+
+
+def _step_view(
+    program: Program, options: EmitOptions, step: Step, table: list[SimpleNamespace]
+) -> SimpleNamespace:
+    graph, kernel = program.graph, step.kernel
+    fields = [
+        (name, f"{options.name}_{step.name}_{name}" if isinstance(value, ConstArray) else value)
+        for name, value in kernel.fields
+    ]
+    member = step.form
+    return SimpleNamespace(
+        name=step.name, comment=naming.comment_text(step.comment), params=kernel.params,
+        fields=fields, form=FORMS[step.form], member=member,
+        kernel=f"&{kernel.function}" if member == "accumulate" else kernel.function,
+        rows_per_call=step.rows_per_call,
+        inputs=[_access_view(graph.tensors[a.tensor], a, table) for a in step.inputs],
+        outputs=[_access_view(graph.tensors[a.tensor], a, table) for a in step.outputs],
+        scratch=_offset(step.scratch_offset), state=_offset(step.state_offset),
+    )
+
+
+def _offset(value: int | None) -> str:
+    return "TE_NO_MEMORY" if value is None else str(value)
+
+
+def _access_view(tensor: Tensor, a: Access, table: list[SimpleNamespace]) -> SimpleNamespace:
+    return SimpleNamespace(
+        start=a.offset_bytes, row_bytes=a.row_bytes, rows=a.rows, ring_rows=a.ring_rows,
+        pixels=a.row_bytes // tensor.pixel_bytes, count=a.window.count, step=a.window.step,
+        offset=a.window.offset, divisor=a.window.divisor, memory=_memory_number(table, a),
+        tensor=a.tensor, comment=naming.comment_text(tensor.name),
+    )
+
+
+def _in_rows(step: Step) -> int:
+    if step.form != "rows":
+        return max(1, len(step.inputs))
+    more = step.rows_per_call - 1
+    return max(1, sum(-(-more * a.window.step // a.window.divisor) + a.window.count
+                      for a in step.inputs))
+
+
+def _out_rows(step: Step) -> int:
+    per_output = {"rows": step.rows_per_call, "accumulate": step.outputs[0].rows, "whole": 1}
+    return per_output[step.form] * len(step.outputs)
+
+
+def _arrays(options: EmitOptions, step: Step) -> list[SimpleNamespace]:
+    return [
+        SimpleNamespace(
+            name=f"{options.name}_{step.name}_{name}", ctype=value.ctype, length=value.values.size,
+            size_bytes=value.values.nbytes, lines=naming.number_lines(value.values),
+        )
+        for name, value in step.kernel.fields
+        if isinstance(value, ConstArray)
+    ]
+
+
+def _copies(program: Program, outputs: list[SimpleNamespace]) -> list[SimpleNamespace]:
+    """Outputs that lie in the arena and are handed over at the end."""
+    places: dict[int, Buffer] = {t: b for b in program.plan.buffers for t in b.tensors}
+    return [
+        SimpleNamespace(pointer=port.short_name, start=places[index].offset_bytes,
+                        size_bytes=port.size_bytes)
+        for port, index in zip(outputs, program.graph.outputs, strict=True)
+        if index in places and places[index].region == "arena"
+    ]
+
+
+def _kernel_files(program: Program) -> dict[str, str]:
+    names = {"te.h", "te_stage.h"}
+    waiting = [f"{s}{end}" for step in program.steps for s in step.kernel.sources
+               for end in (".c", ".h")]
+    while waiting:
+        name = waiting.pop()
+        if name not in names:
+            names.add(name)
+        for included in re.findall(r'#include "(te[^"]*\.h)"', resources.kernel_source(name)):
+            if included not in names:
+                names.add(included)
+                waiting.append(included)
+    return {name: resources.kernel_source(name) for name in sorted(names)}
+
+
+def sha256(text: str) -> str:
+    """Hash of a generated file as it is written: UTF-8, line feeds."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def _manifest(
+    program: Program, options: EmitOptions, files: Mapping[str, str]
+) -> dict[str, Any]:
+    graph, plan = program.graph, program.plan
+
+    def ports(indices: tuple[int, ...]) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": graph.tensors[i].name, "shape": list(graph.tensors[i].shape),
+                "dtype": graph.tensors[i].dtype, "size_bytes": graph.tensors[i].size_bytes,
+                "scale": q.scale if (q := graph.tensors[i].quant) else None,
+                "zero_point": q.zero_point if q else None,
+            }
+            for i in indices
+        ]
+
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tinyeff": tinyeff.__version__,
+        "kernels_version": kernels_version(),
+        "name": options.name,
+        "model": {"name": graph.source.name, "sha256": graph.source.sha256},
+        "options": dict(options.options),
+        "target": asdict(plan.target),
+        "plan": {
+            "strategy": plan.strategy, "input_memory": plan.input_memory,
+            "activation_bytes": plan.activation_bytes, "scratch_bytes": plan.scratch_bytes,
+            "arena_bytes": plan.arena_bytes, "arena_align": plan.arena_align,
+            "macs": plan.macs, "extra_macs": plan.extra_macs,
+            "steps": [{"name": s.name, "kind": s.kind} for s in program.steps],
+        },
+        "inputs": ports(graph.inputs),
+        "outputs": ports(graph.outputs),
+        "labels": list(options.labels),
+        "files": {name: sha256(text) for name, text in files.items()},
+    }

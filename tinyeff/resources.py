@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+"""Where templates/ and firmware/ lie: inside the installed package, else beside it in a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tinyeff.errors import InternalError
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def folder(name: str) -> Path:
+    """The folder `name` ("templates" or "firmware") with the files that tinyeff emits."""
+    for parent in (PACKAGE, PACKAGE.parent):
+        if (parent / name).is_dir():
+            return parent / name
+    raise InternalError(f"the folder {name}/ is missing beside {PACKAGE}; install tinyeff again")
+
+
+def kernel_source(file_name: str) -> str:
+    """The text of a file of firmware/kernels/."""
+    return (folder("firmware") / "kernels" / file_name).read_text(encoding="utf-8")
