@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""The way through the house: one pure function per arrow.
+
+    read(path)               -> Graph     .tflite, .h5, .keras, SavedModel
+    simplify(graph)          -> Graph     fold padding and constants, drop what computes nothing
+    quantize(graph, samples) -> Graph     float -> int8
+    select(graph, target)    -> Graph     each operator's kernel variants for this CPU
+    plan(graph, limits)      -> Plan      what runs in what order, where every byte lies; validated
+    lower(graph, plan)       -> Program   packed constants and the steps that the C code takes
+    emit(program, options)   -> Sources   {relative path: text}
+
+Only the command line reads arguments, prints and writes files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinyeff.emitter import EmitOptions, Sources, emit, lower
+from tinyeff.ir import Graph, Limits, Plan, Program, Target, check_graph
+from tinyeff.planner import plan
+from tinyeff.reader import check_supported, read, simplify
+from tinyeff.select import select
+
+__all__ = ["Compiled", "EmitOptions", "Sources", "compile_graph", "compile_model", "emit", "lower",
+           "plan", "prepare", "read", "select", "simplify"]
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A model on its way to C: the graph that was planned, its plan, and the program."""
+
+    graph: Graph
+    plan: Plan
+    program: Program
+
+
+def prepare(path: Path | str) -> Graph:
+    """The graph of a model file, simplified and found to be supported."""
+    graph = read(path)
+    check_graph(graph, "reading")
+    graph = simplify(graph)
+    check_graph(graph, "simplifying")
+    check_supported(graph)
+    return graph
+
+
+def compile_graph(graph: Graph, target: Target, limits: Limits) -> Compiled:
+    """Select, plan and lower a prepared int8 graph."""
+    graph = select(graph, target)
+    chosen = plan(graph, target, limits)
+    return Compiled(graph, chosen, lower(graph, chosen))
+
+
+def compile_model(
+    path: Path | str, target: Target | None = None, limits: Limits | None = None
+) -> Compiled:
+    """The whole way from a model file to a program; `emit` prints it."""
+    return compile_graph(prepare(path), target or Target(), limits or Limits())

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+"""Runs generated C on this machine, natively."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from tinyeff.emitter import EmitOptions, emit, host_main
+from tinyeff.errors import InternalError, MissingProgramError
+from tinyeff.ir import Array, Program
+
+LOG = logging.getLogger("tinyeff")
+WARNINGS = (
+    "-Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wcast-align "
+    "-Wdouble-promotion -Wmissing-prototypes -Wvla -Werror"
+).split()
+"""The warnings under which all generated code must be clean (gcc and clang)."""
+TIMEOUT_SECONDS = 600
+
+
+def host_compiler() -> list[str]:
+    """The command of a C compiler for this machine: $CC, cc, gcc, clang, else zig from PyPI."""
+    chosen = os.environ.get("CC")
+    if chosen:
+        return chosen.split()
+    for name in ("cc", "gcc", "clang"):
+        path = shutil.which(name)
+        if path:
+            return [path]
+    if find_spec("ziglang"):
+        return [sys.executable, "-m", "ziglang", "cc"]
+    raise MissingProgramError(
+        "no C compiler found (looked for $CC, cc, gcc, clang and zig): install one with your "
+        'system\'s packages, or with pip install "tinyeff[toolchain]"'
+    )
+
+
+def write_sources(folder: Path, sources: Mapping[str, str]) -> None:
+    """Write generated files as UTF-8 with line feeds, so that their hashes hold everywhere."""
+    for name, text in sources.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode("utf-8"))
+
+
+@dataclass(frozen=True, eq=False)
+class TraceRecord:
+    """Columns [x0, x1) of row `y` of a tensor, as the traced program wrote them."""
+
+    tensor: int
+    y: int
+    x0: int
+    x1: int
+    data: Array
+
+
+class HostProgram:
+    """A generated program built for this machine; use it as a context manager.
+
+    `trace` builds with TINYEFF_TRACE; `flags` are added to the compiler's command, for example
+    sanitizers. Raises MissingProgramError where there is no compiler, InternalError with the
+    compiler's output where the generated code does not compile.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        trace: bool = False,
+        flags: tuple[str, ...] = (),
+        compiler: tuple[str, ...] = (),
+    ) -> None:
+        self._program = program
+        self._trace = trace
+        self._folder = tempfile.TemporaryDirectory(prefix="tinyeff-", ignore_cleanup_errors=True)
+        options = EmitOptions("model")
+        sources = {**emit(program, options), "host_main.c": host_main(program, options)}
+        self._build(sources, list(compiler) or host_compiler(), list(flags))
+
+    def __enter__(self) -> HostProgram:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the temporary build."""
+        self._folder.cleanup()
+
+    def _build(self, sources: Mapping[str, str], compiler: list[str], flags: list[str]) -> None:
+        folder = Path(self._folder.name)
+        write_sources(folder, sources)
+        files = [n for n in sources if n.endswith(".c") and not n.endswith("_example.c")]
+        define = ["-DTINYEFF_TRACE"] if self._trace else []
+        self._binary = folder / ("run.exe" if os.name == "nt" else "run")
+        command = [*compiler, "-std=c11", "-O2", *define, *flags, *files, "-o", str(self._binary)]
+        LOG.debug("compiling: %s", " ".join(command))
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False,
+                              timeout=TIMEOUT_SECONDS)
+        if done.returncode != 0:
+            raise InternalError(f"the generated C does not compile with {compiler[0]}:\n"
+                                f"{done.stderr[-4000:]}")
+        if done.stderr:
+            LOG.debug("%s", done.stderr)
+
+    def run(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        """Outputs for a batch: each input is (count, *shape), each output (count, *shape)."""
+        return self._run(inputs, None)
+
+    def run_traced(
+        self, inputs: tuple[Array, ...]
+    ) -> tuple[tuple[Array, ...], Iterator[TraceRecord]]:
+        """As `run`, with every row that the program wrote, in the order of writing."""
+        trace = Path(self._folder.name) / "trace.bin"
+        outputs = self._run(inputs, trace)
+        return outputs, read_trace(trace, self._program)
+
+    def _run(self, inputs: tuple[Array, ...], trace: Path | None) -> tuple[Array, ...]:
+        graph, folder = self._program.graph, Path(self._folder.name)
+        count = len(inputs[0])
+        flat = [np.ascontiguousarray(x).reshape(count, -1).view(np.uint8) for x in inputs]
+        (folder / "inputs.bin").write_bytes(np.concatenate(flat, axis=1).tobytes())
+        command = [str(self._binary), str(folder / "inputs.bin"), str(folder / "outputs.bin")]
+        if trace is not None:
+            command.append(str(trace))
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False,
+                              timeout=TIMEOUT_SECONDS)
+        if done.returncode != 0:
+            raise InternalError(f"the generated program ended with {done.returncode}:\n"
+                                f"{done.stderr[-4000:]}")
+        data = np.frombuffer((folder / "outputs.bin").read_bytes(), np.uint8).reshape(count, -1)
+        outputs, start = [], 0
+        for index in graph.outputs:
+            tensor = graph.tensors[index]
+            part = np.ascontiguousarray(data[:, start:start + tensor.size_bytes])
+            outputs.append(part.view(tensor.dtype).reshape(count, *tensor.shape))
+            start += tensor.size_bytes
+        return tuple(outputs)
+
+
+def read_trace(path: Path, program: Program) -> Iterator[TraceRecord]:
+    """The records of a trace file; shapes: data is (x1 - x0, channels) of the tensor's type."""
+    raw = path.read_bytes()
+    position = 0
+    while position < len(raw):
+        tensor, y, x0, x1, pitch = np.frombuffer(raw, np.int32, 5, position).tolist()
+        position += 20
+        record = program.graph.tensors[tensor]
+        body = np.frombuffer(raw, np.uint8, (x1 - x0) * pitch, position).reshape(-1, pitch)
+        position += (x1 - x0) * pitch
+        data = np.ascontiguousarray(body[:, :record.pixel_bytes]).view(record.dtype)
+        yield TraceRecord(tensor, y, x0, x1, data)

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+"""Proof by running: the generated C against LiteRT, end to end and tensor by tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyeff.ir import Array, Graph, Program
+from tinyeff.simulator.host import HostProgram
+from tinyeff.simulator.litert import Reference
+
+TRACE_BYTES = 1 << 26
+"""How much trace is held at a time; larger batches are verified in parts."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first value that differs: which sample, tensor and position, and both values."""
+
+    sample: int
+    tensor: str
+    position: tuple[int, ...]
+    expected: int
+    found: int
+    operator: str
+    differing: int
+    elements: int
+
+    def __str__(self) -> str:
+        where = ", ".join(map(str, self.position))
+        return (f"sample {self.sample}: '{self.tensor}' (written by {self.operator}) differs from "
+                f"LiteRT at [{where}]: LiteRT has {self.expected}, the generated C {self.found}; "
+                f"{self.differing} of {self.elements} values differ")
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was compared: `tensors` of the graph for each of `samples`, and the first difference."""
+
+    samples: int
+    tensors: int
+    difference: Difference | None
+
+    @property
+    def exact(self) -> bool:
+        return self.difference is None
+
+
+class Oracle:
+    """LiteRT on the graph's own flatbuffer, fed at the graph's int8 inputs.
+
+    Where the model begins with a QUANTIZE, LiteRT is given the real values that quantize to the
+    int8 input.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._reference = Reference(graph.source.flatbuffer, graph.source.name)
+
+    def run(self, inputs: tuple[Array, ...], wanted: tuple[int, ...]) -> dict[int, Array]:
+        """The values of the graph's tensors `wanted` (all with a source) for one sample."""
+        values = []
+        for detail, index, value in zip(self._reference.inputs, self._graph.inputs, inputs,
+                                        strict=True):
+            tensor = self._graph.tensors[index]
+            if detail["dtype"] == np.float32 and tensor.quant is not None:
+                value = (value.astype(np.float32) - np.float32(tensor.quant.zero_point)) * (
+                    np.float32(tensor.quant.scale))
+            values.append(np.ascontiguousarray(value).reshape(detail["shape"]))
+        self._reference.run(tuple(values))
+        sources = {i: self._graph.tensors[i].source for i in wanted}
+        return {i: self._reference.tensor(s).reshape(self._graph.tensors[i].shape)
+                for i, s in sources.items() if s is not None}
+
+
+def verify(
+    program: Program,
+    inputs: tuple[Array, ...],
+    *,
+    flags: tuple[str, ...] = (),
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Verification:
+    """Compare the generated C with LiteRT on this machine, bit for bit.
+
+    `inputs`: one array of (count, *shape) int8 per model input. The release build is compared at
+    the model's outputs; a traced build at every tensor that equals a TFLite tensor.
+    """
+    graph, count = program.graph, len(inputs[0])
+    oracle = Oracle(graph)
+    written = {i for op in graph.ops for i in op.outputs}
+    compared = tuple(sorted(i for i in written | set(graph.outputs)
+                            if graph.tensors[i].source is not None))
+    part = max(1, TRACE_BYTES // max(1, sum(graph.tensors[i].size_bytes for i in written)))
+    with HostProgram(program, flags=flags) as release, HostProgram(
+        program, trace=True, flags=flags
+    ) as traced:
+        for start in range(0, count, part):
+            batch = tuple(x[start:start + part] for x in inputs)
+            outputs = release.run(batch)
+            layers = _traced_tensors(traced, batch, program)
+            for n in range(len(batch[0])):
+                expected = oracle.run(tuple(x[n] for x in batch), compared)
+                released = {i: o[n] for i, o in zip(graph.outputs, outputs, strict=True)}
+                for found in (layers[n], released):
+                    difference = _first_difference(graph, start + n, expected, found)
+                    if difference:
+                        return Verification(start + n + 1, len(compared), difference)
+                progress(start + n + 1, count)
+    return Verification(count, len(compared), None)
+
+
+def _traced_tensors(
+    traced: HostProgram, batch: tuple[Array, ...], program: Program
+) -> list[dict[int, Array]]:
+    """For each sample the tensors that the traced build wrote, each at its last writing.
+
+    A new sample begins where the first tensor of the program is written at its first row again.
+    """
+    graph = program.graph
+    outputs, records = traced.run_traced(batch)
+    samples: list[dict[int, Array]] = []
+    first: tuple[int, int, int] | None = None
+    for record in records:
+        here = (record.tensor, record.y, record.x0)
+        if first is None:
+            first = here
+        if here == first:
+            samples.append({})
+        tensor = graph.tensors[record.tensor]
+        value = samples[-1].get(record.tensor)
+        if value is None:
+            value = np.zeros((tensor.rows, tensor.pixels, tensor.channels), tensor.dtype)
+            samples[-1][record.tensor] = value
+        flat = value.reshape(-1, tensor.channels)
+        start = record.y * tensor.pixels + record.x0
+        flat[start:start + record.x1 - record.x0] = record.data
+    while len(samples) < len(batch[0]):
+        samples.append({})
+    shaped = [{i: v.reshape(graph.tensors[i].shape) for i, v in s.items()} for s in samples]
+    for n, sample in enumerate(shaped):
+        # An output that only renames another tensor leaves no trace of its own.
+        for index, output in zip(graph.outputs, outputs, strict=True):
+            sample.setdefault(index, output[n])
+    return shaped
+
+
+def _first_difference(
+    graph: Graph, sample: int, expected: dict[int, Array], found: dict[int, Array]
+) -> Difference | None:
+    writers = {i: op for op in graph.ops for i in op.outputs}
+    order = {i: n for n, op in enumerate(graph.ops) for i in op.outputs}
+    for index in sorted(expected, key=lambda i: order.get(i, -1)):
+        if index not in found:
+            continue  # a view: the same bytes are compared under the tensor they alias
+        wrong = expected[index] != found[index]
+        if wrong.any():
+            position = tuple(int(n) for n in np.argwhere(wrong)[0])
+            tensor, writer = graph.tensors[index], writers.get(index)
+            return Difference(
+                sample, tensor.name, position, int(expected[index][position]),
+                int(found[index][position]), writer.kind if writer else "the input",
+                int(wrong.sum()), int(wrong.size),
+            )
+    return None
