@@ -209,10 +209,14 @@ class Segment:
 class Buffer:
     """A place for one tensor, or for scratch memory or state of one operator.
 
-    `first` and `last` are the steps [first, last) during which it holds what it must hold;
+    `first` and `last` are the steps [first, last) during which it holds what it must hold; the
+    step after the last operator is the end, when outputs are copied out of the arena.
     `region` is "arena", "input" (memory of the caller, read only) or "output" (memory of the
-    caller). Buffers of one `group` are placed as one block and may overlap. `tensors` lists the
-    graph tensors that live in it: several where an operator only renames (RESHAPE).
+    caller; the buffer serves this one output only, and later operators may read it). Buffers of
+    one `group` keep their relative offsets and may overlap. `ring_rows` are the rows that are kept:
+    all rows of the tensor where it is whole. `tensors` lists the graph tensors that live in it:
+    several where an operator only renames (RESHAPE). Scratch memory and state of operator `op`
+    have names that start with "scratch" and "state".
     """
 
     name: str
@@ -229,10 +233,15 @@ class Buffer:
 
 @dataclass(frozen=True)
 class LayerMemory:
-    """What lives while one operator runs: `live_bytes` of activations in the arena."""
+    """What lives in the arena while one operator runs.
+
+    `live_bytes` counts activations (where two overlap, once), `scratch_bytes` the operator's own
+    scratch memory and state.
+    """
 
     op: int
     live_bytes: int
+    scratch_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -241,8 +250,8 @@ class Plan:
 
     `variants` and `flat` hold one entry per operator of the graph; `flat` says that the operator
     takes its whole map in one call, as one row. An output whose buffer lies in the arena is copied
-    to the caller's memory at the end. `lower_bound_bytes` is the liveness bound that allocation
-    cannot beat; `arena_bytes` is what will be linked.
+    to the caller's memory at the end. `lower_bound_bytes` is the proven least size of an arena for
+    these operators in this order; `arena_bytes` is what will be linked.
     """
 
     strategy: str

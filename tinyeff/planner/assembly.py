@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""From choices and offsets to the `Plan`: groups, figures, and who may run flat after all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from tinyeff.ir import Buffer, Graph, LayerMemory, Limits, Plan, Segment, Target
+from tinyeff.ops import operator_of
+from tinyeff.ops.operator import node_of
+from tinyeff.planner import sizes
+from tinyeff.planner.choices import Choice
+
+
+def assemble(
+    graph: Graph,
+    target: Target,
+    limits: Limits,
+    choices: Sequence[Choice],
+    buffers: Sequence[Buffer],
+    lower_bound_bytes: int,
+) -> Plan:
+    """The per-layer plan over placed `buffers`."""
+    arena = [b for b in buffers if b.region == "arena"]
+    activations = [b for b in arena if b.op is None]
+    live = [covered_bytes(b for b in activations if b.first <= t < b.last)
+            for t in range(max(len(graph.ops), 1))]
+    private = [sum(b.size_bytes for b in arena if b.op == t) for t in range(len(graph.ops))]
+    arena_bytes = max((b.offset_bytes + b.size_bytes for b in arena), default=0)
+    return Plan(
+        strategy="per-layer",
+        target=target,
+        input_memory=limits.input_memory,
+        segments=(Segment("per-layer", 0, len(graph.ops)),),
+        variants=tuple(c.variant for c in choices),
+        flat=tuple(c.flat for c in choices),
+        buffers=_grouped(buffers),
+        layers=tuple(LayerMemory(t, live[t], private[t]) for t in range(len(graph.ops))),
+        activation_bytes=max(live),
+        scratch_bytes=arena_bytes - max(live),
+        arena_bytes=arena_bytes,
+        arena_align=sizes.ARENA_ALIGN,
+        lower_bound_bytes=lower_bound_bytes,
+        macs=sum(operator_of(op.kind).macs(node_of(graph, op)) for op in graph.ops),
+    )
+
+
+def covered_bytes(buffers: Iterable[Buffer]) -> int:
+    """Bytes of the arena under `buffers`; where they overlap a byte counts once."""
+    total = reached = 0
+    for begin, end in sorted((b.offset_bytes, b.offset_bytes + b.size_bytes) for b in buffers):
+        total += max(end - max(begin, reached), 0)
+        reached = max(reached, end)
+    return total
+
+
+def _grouped(buffers: Sequence[Buffer]) -> tuple[Buffer, ...]:
+    """The buffers, those that overlap while both live in one group named after the first."""
+    group = list(range(len(buffers)))
+
+    def leader(b: int) -> int:
+        while group[b] != b:
+            b = group[b]
+        return b
+
+    active: list[int] = []
+    for a in sorted(range(len(buffers)), key=lambda b: buffers[b].first):
+        active = [b for b in active if buffers[b].last > buffers[a].first]
+        for b in active:
+            if _overlap(buffers[a], buffers[b]):
+                group[max(leader(a), leader(b))] = min(leader(a), leader(b))
+        active.append(a)
+    return tuple(replace(b, group=buffers[leader(n)].name) for n, b in enumerate(buffers))
+
+
+def _overlap(a: Buffer, b: Buffer) -> bool:
+    a_end, b_end = a.offset_bytes + a.size_bytes, b.offset_bytes + b.size_bytes
+    return a.region == b.region == "arena" and a.offset_bytes < b_end and b.offset_bytes < a_end

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""What the records of a plan must satisfy before and after the validator replays it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from tinyeff.errors import InternalError
+from tinyeff.ir import Buffer, Graph, Op, Plan
+from tinyeff.ops import operator_of
+from tinyeff.ops.operator import node_of
+from tinyeff.planner import sizes
+
+
+def describe(op: Op) -> str:
+    """The operator as messages name it."""
+    return f"{op.kind} '{op.name}'"
+
+
+def _require(condition: bool, what: str) -> None:
+    if not condition:
+        raise InternalError(f"validator: {what}")
+
+
+def check_records(graph: Graph, plan: Plan) -> None:
+    """Raise InternalError where a record of `plan` contradicts the graph or another record."""
+    count = len(graph.ops)
+    _require(
+        len(plan.variants) == len(plan.flat) == len(plan.layers) == count,
+        f"{len(plan.variants)} variants, {len(plan.flat)} flags and {len(plan.layers)} layers for "
+        f"{count} operators",
+    )
+    covered = [i for s in plan.segments for i in range(s.first, s.last)]
+    _require(covered == list(range(count)), "the segments do not run every operator once, in order")
+    for segment in plan.segments:
+        _require(segment.strategy == "per-layer", f"cannot replay strategy '{segment.strategy}'")
+    _check_tensors(graph, plan)
+    for buffer in plan.buffers:
+        _check_place(graph, plan, buffer)
+    _check_private(graph, plan)
+    _check_groups(plan)
+    _check_figures(graph, plan)
+
+
+def check_touched(graph: Graph, plan: Plan, touched: dict[int, list[int]]) -> None:
+    """Raise InternalError where a recorded lifetime is not from the first to the last use.
+
+    `touched` has the first and last step at which each buffer was read or written.
+    """
+    for index, buffer in enumerate(plan.buffers):
+        _require(index in touched, f"buffer '{buffer.name}' is never used")
+        first, last = touched[index]
+        _require(
+            (buffer.first, buffer.last) == (first, last + 1),
+            f"buffer '{buffer.name}' is used during steps [{first}, {last + 1}), recorded are "
+            f"[{buffer.first}, {buffer.last})",
+        )
+
+
+def _check_tensors(graph: Graph, plan: Plan) -> None:
+    """Every activation lies in exactly one buffer, with others only where it is the same bytes."""
+    value = {i: i for i in graph.inputs}
+    for op in graph.ops:
+        runs = operator_of(op.kind).form_of(node_of(graph, op)) != "view"
+        for i in op.outputs:
+            value[i] = i if runs else value[op.inputs[0]]
+    held = Counter(i for b in plan.buffers for i in b.tensors)
+    for i in value:
+        name = graph.tensors[i].name
+        _require(graph.tensors[i].is_constant or held[i] == 1,
+                 f"tensor {i} '{name}' lies in {held[i]} buffers")
+    for buffer in plan.buffers:
+        _require(len({value.get(i) for i in buffer.tensors}) <= 1,
+                 f"buffer '{buffer.name}' holds tensors with different contents")
+        for i in buffer.tensors:
+            size = sizes.size_bytes(graph.tensors[i])
+            _require(buffer.size_bytes == size,
+                     f"buffer '{buffer.name}' has {buffer.size_bytes} bytes, its tensor "
+                     f"'{graph.tensors[i].name}' has {size}")
+            _require(buffer.ring_rows >= graph.tensors[i].rows,
+                     f"buffer '{buffer.name}' keeps {buffer.ring_rows} rows of "
+                     f"{graph.tensors[i].rows}")
+
+
+def _check_place(graph: Graph, plan: Plan, buffer: Buffer) -> None:
+    """Region, alignment and bounds of one buffer."""
+    served = [i for i in graph.outputs if i in buffer.tensors]
+    filled = [i for i in graph.inputs if i in buffer.tensors]
+    name = f"buffer '{buffer.name}'"
+    if buffer.region == "arena":
+        align = max((sizes.alignment(graph.tensors[i]) for i in buffer.tensors),
+                    default=sizes.WORD_BYTES)
+        _require(buffer.offset_bytes % align == 0,
+                 f"{name} at {buffer.offset_bytes} is not aligned to {align}")
+        _require(0 <= buffer.offset_bytes <= plan.arena_bytes - buffer.size_bytes,
+                 f"{name} at {buffer.offset_bytes} with {buffer.size_bytes} bytes leaves the arena "
+                 f"of {plan.arena_bytes}")
+        _require(not filled or plan.input_memory == "resident", f"{name} is a model input outside")
+        return
+    _require(buffer.region in ("input", "output"), f"{name} lies in region '{buffer.region}'")
+    _require(buffer.op is None and buffer.offset_bytes == 0,
+             f"{name} must start the caller's memory")
+    if buffer.region == "input":
+        _require(len(filled) == 1 and not served and plan.input_memory == "excluded",
+                 f"{name} lies in the caller's input memory without being just that")
+    else:
+        _require(len(served) == 1 and not filled,
+                 f"{name} lies in the caller's output memory without being just that")
+
+
+def _check_private(graph: Graph, plan: Plan) -> None:
+    """Scratch and state of each operator are there with the bytes that its variant asks for."""
+    for step, (op, variant) in enumerate(zip(graph.ops, plan.variants, strict=True)):
+        runs = operator_of(op.kind).form_of(node_of(graph, op)) != "view"
+        _require(not runs or variant in op.variants,
+                 f"{describe(op)} has no variant '{variant.name}'")
+        _require(variant.flat or not plan.flat[step],
+                 f"{describe(op)} runs flat, its variant {variant.name} cannot")
+        found = sorted((b.name.split()[0], b.size_bytes) for b in plan.buffers if b.op == step)
+        wanted = [("scratch", variant.scratch_bytes), ("state", variant.state_bytes)]
+        _require(found == [w for w in wanted if w[1]],
+                 f"{describe(op)} needs {wanted} bytes, the plan has {found}")
+
+
+def _check_groups(plan: Plan) -> None:
+    """Buffers that overlap while both live belong to one group."""
+    arena = [b for b in plan.buffers if b.region == "arena" and b.size_bytes]
+    active: list[Buffer] = []
+    for a in sorted(arena, key=lambda b: b.first):
+        active = [b for b in active if b.last > a.first]
+        for b in active:
+            over = (a.offset_bytes < b.offset_bytes + b.size_bytes
+                    and b.offset_bytes < a.offset_bytes + a.size_bytes)
+            _require(not over or a.group == b.group,
+                     f"buffers '{a.name}' and '{b.name}' overlap and are not of one group")
+        active.append(a)
+
+
+def _check_figures(graph: Graph, plan: Plan) -> None:
+    """Count the bytes again, on the map of all buffer borders."""
+    arena = [b for b in plan.buffers if b.region == "arena"]
+    begins = np.array([b.offset_bytes for b in arena], np.int64)
+    ends = begins + np.array([b.size_bytes for b in arena], np.int64)
+    borders = np.unique(np.concatenate([[0], begins, ends]))
+    _require(plan.arena_bytes == borders[-1],
+             f"the arena has {plan.arena_bytes} bytes, its buffers end at {borders[-1]}")
+    first, last = np.searchsorted(borders, begins), np.searchsorted(borders, ends)
+    peak = 0
+    for step in range(max(len(graph.ops), 1)):
+        covered = np.zeros(max(len(borders) - 1, 0), bool)
+        for n, buffer in enumerate(arena):
+            if buffer.op is None and buffer.first <= step < buffer.last:
+                covered[first[n]:last[n]] = True
+        live = int(np.diff(borders)[covered].sum())
+        peak = max(peak, live)
+        if step < len(plan.layers):
+            _require(plan.layers[step].live_bytes == live,
+                     f"{describe(graph.ops[step])} has {live} live bytes, the plan says "
+                     f"{plan.layers[step].live_bytes}")
+    _require(plan.activation_bytes == peak,
+             f"{peak} bytes live at the peak, the plan says {plan.activation_bytes}")
+    _require(plan.scratch_bytes == plan.arena_bytes - peak,
+             f"{plan.arena_bytes} - {peak} bytes are scratch, the plan says {plan.scratch_bytes}")
+    _require(plan.lower_bound_bytes <= plan.arena_bytes,
+             f"the arena of {plan.arena_bytes} bytes is below its own lower bound of "
+             f"{plan.lower_bound_bytes}")
