@@ -10,7 +10,7 @@ from typing import Any
 
 from tinyeff.ops.operator import Operator
 
-HELPERS = ("operator", "build")
+HELPERS = ("operator", "build", "elementwise", "pooling", "weights")
 """Modules of this package that are not operators."""
 
 
