@@ -14,10 +14,7 @@ typedef struct {
     const int32_t *shift;      /* [groups * out_channels] */
     int32_t in_width;
     int32_t in_pitch;
-    int32_t in_channels;
     int32_t out_pitch;
-    int32_t out_channels;
-    int32_t groups;
     int32_t kernel_height;
     int32_t kernel_width;
     int32_t stride_y;
@@ -29,6 +26,9 @@ typedef struct {
     int32_t out_zero_point;
     int32_t out_min;
     int32_t out_max;
+    int32_t in_channels;
+    int32_t out_channels;
+    int32_t groups;
 } te_conv_2d_params;
 
 te_rows_fn te_conv_2d;

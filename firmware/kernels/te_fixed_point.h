@@ -29,9 +29,78 @@ static inline int32_t te_requantize(int32_t x, int32_t multiplier, int32_t shift
     return te_round_shift(te_high_multiply((int32_t)((uint32_t)x << left), multiplier), right);
 }
 
+/* round(acc * multiplier / 2^shift), halves away from zero, for 1 <= shift <= 62; codegen proves
+ * that the product and the rounding fit 64 bits. */
+static inline int32_t te_multiply_round_half_away(int32_t acc, int64_t multiplier, int32_t shift)
+{
+    const int64_t half = INT64_C(1) << (shift - 1);
+    return (int32_t)((acc * multiplier + half - (acc < 0 ? 1 : 0)) >> shift);
+}
+
 static inline int32_t te_clamp(int32_t x, int32_t low, int32_t high)
 {
     return x < low ? low : (x > high ? high : x);
+}
+
+/* exp of a in [-1/4, 0), both in 0.31 fixed point: a polynomial around -1/8. */
+static inline int32_t te_exp_on_quarter(int32_t a)
+{
+    const int32_t exp_minus_eighth = 1895147668;
+    const int32_t one_third = 715827883;
+    const int32_t x = a + (INT32_C(1) << 28);
+    const int32_t x2 = te_high_multiply(x, x);
+    const int32_t x3 = te_high_multiply(x2, x);
+    const int32_t x4 = te_high_multiply(x2, x2);
+    const int32_t higher = te_high_multiply(te_round_shift(x4, 2) + x3, one_third) + x2;
+    return exp_minus_eighth + te_high_multiply(x + te_round_shift(higher, 1), exp_minus_eighth);
+}
+
+/* exp of x <= 0 in 5.26 fixed point, in 0.31; exp(0) is INT32_MAX. x is a multiple of -1/4, for
+ * which there is one factor per bit, plus a rest in [-1/4, 0). */
+static inline int32_t te_exp_on_negative_values(int32_t x)
+{
+    /* exp(-1/4), exp(-1/2), exp(-1) ... exp(-16) */
+    static const int32_t factors[] = {1672461947, 1302514674, 790015084, 290630308,
+                                      39332535,   720401,     242};
+    const int32_t quarter = INT32_C(1) << 24;
+    const int32_t rest = (x & (quarter - 1)) - quarter;
+    int32_t quarters = (rest - x) >> 24;
+    int32_t result = te_exp_on_quarter(rest * 32);
+    if (x == 0) {
+        return INT32_MAX;
+    }
+    for (int32_t bit = 0; quarters != 0; bit++) {
+        if (quarters & 1) {
+            result = te_high_multiply(result, factors[bit]);
+        }
+        quarters >>= 1;
+    }
+    return result;
+}
+
+/* 1 / (1 + x) for x in [0, 1), both in 0.31 fixed point: three steps of Newton and Raphson from
+ * 48/17 - 32/17 * d. */
+static inline int32_t te_one_over_one_plus_x(int32_t x)
+{
+    const int32_t half_denominator = (int32_t)(((uint32_t)x + (UINT32_C(1) << 31)) >> 1);
+    int32_t estimate = 1515870810 + te_high_multiply(half_denominator, -1010580540); /* 2.29 */
+    for (int32_t i = 0; i < 3; i++) {
+        const int32_t error = (INT32_C(1) << 29) - te_high_multiply(half_denominator, estimate);
+        estimate += 4 * te_high_multiply(estimate, error);
+    }
+    return estimate >= INT32_C(1) << 30 ? INT32_MAX : 2 * estimate;
+}
+
+/* r with 1 / x = r * 2^-31 * 2^-bits for x > 0 in 12.19 fixed point. */
+static inline int32_t te_reciprocal(int32_t x, int32_t *bits)
+{
+    uint32_t fraction = (uint32_t)x;
+    *bits = 12;
+    while (fraction < UINT32_C(1) << 31) {
+        fraction <<= 1;
+        *bits -= 1;
+    }
+    return te_one_over_one_plus_x((int32_t)(fraction - (UINT32_C(1) << 31)));
 }
 
 #endif

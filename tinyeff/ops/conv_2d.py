@@ -11,10 +11,13 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tinyeff import fixed_point
-from tinyeff.ir import Array, Graph, Kernel, Target, Variant, Window
+from tinyeff.ir import Array, ConstArray, Graph, Kernel, Target, Variant, Window
 from tinyeff.ops import operator as o
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.operator import Node, Operator, Padding
+from tinyeff.ops.weights import folded_bias, image_limits, weight_limits
+
+CODE_BYTES = 500
 
 
 @dataclass(frozen=True)
@@ -35,23 +38,17 @@ def _kernel(node: Node[Any]) -> tuple[int, int]:
     return node.input(1).shape[1], node.input(1).shape[2]
 
 
-def folded_bias(node: Node[Any]) -> Array:
-    """Per-channel bias with the input zero point folded in: bias - zero_point * sum(weights).
-
-    With it an accumulator is bias + sum(x * w) over all taps, where a tap outside the image
-    counts as x = zero_point. Shape (channels,), int64.
-    """
-    weights, bias = node.input(1), node.optional(2)
-    assert weights.data is not None
-    quant = node.input(0).quant
-    assert quant is not None
-    sums = weights.data.astype(np.int64).reshape(weights.shape[0], -1).sum(1)
-    values = np.zeros(weights.shape[0], np.int64)
-    if bias is not None:
-        assert bias.data is not None
-        values = bias.data.astype(np.int64)
-    result: Array = values - quant.zero_point * sums
-    return result
+def _products(taps: Array, weights: Array) -> Array:
+    """Sums over input channels: (OH, OW, C) by (O, C / groups) gives (OH, OW, O), all integers."""
+    channels, depth = weights.shape
+    if depth == taps.shape[2]:
+        # Doubles hold every partial sum exactly, and their matrix product is the fast one.
+        return np.rint(taps.astype(np.float64) @ weights.T.astype(np.float64)).astype(np.int64)
+    groups = taps.shape[2] // depth
+    grouped = weights.astype(np.int64).reshape(groups, channels // groups, depth)
+    result: Array = np.einsum("yxgc,goc->yxgo", taps.reshape(*taps.shape[:2], groups, depth),
+                              grouped)
+    return result.reshape(*taps.shape[:2], channels)
 
 
 class Conv2D(Operator[Conv2DAttrs]):
@@ -78,8 +75,13 @@ class Conv2D(Operator[Conv2DAttrs]):
         options.fusedActivationFunction = o.ACTIVATIONS.index(a.activation)
         return options
 
+    def filters(self, node: Node[Conv2DAttrs]) -> Array:
+        """The weights as (output channels, height, width, input channels per group)."""
+        data = node.input(1).data
+        assert data is not None
+        return data
+
     def output_shapes(self, node: Node[Conv2DAttrs]) -> tuple[tuple[int, ...], ...]:
-        a, (height, width), (kh, kw) = node.attrs, _image(node), _kernel(node)
         weights = node.input(1).shape
         if weights[3] < 1 or node.input(0).shape[3] % weights[3]:
             raise ValueError(f"weights of {weights[3]} input channels do not divide "
@@ -87,98 +89,107 @@ class Conv2D(Operator[Conv2DAttrs]):
         groups = node.input(0).shape[3] // weights[3]
         if weights[0] % groups:
             raise ValueError(f"{weights[0]} output channels do not divide into {groups} groups")
+        return (self._output_shape(node, weights[0]),)
+
+    def _output_shape(self, node: Node[Conv2DAttrs], channels: int) -> tuple[int, ...]:
+        a, (height, width), (kh, kw) = node.attrs, _image(node), _kernel(node)
         rows = o.windows_along(height, kh, a.stride[0], a.dilation[0],
                                a.padding.top + a.padding.bottom)
         columns = o.windows_along(width, kw, a.stride[1], a.dilation[1],
                                   a.padding.left + a.padding.right)
-        return ((node.input(0).shape[0], rows, columns, weights[0]),)
+        return (node.input(0).shape[0], rows, columns, channels)
 
     def limits(self, node: Node[Conv2DAttrs]) -> Iterator[str]:
-        x, weights, bias = node.input(0), node.input(1), node.optional(2)
         yield from o.activation_limits(node.attrs.activation)
-        if weights.data is None:
-            yield "its weights are computed at run time; only constant weights are supported"
+        yield from image_limits(node)
+        broken = list(weight_limits(node, self.output_shapes(node)[0][3]))
+        yield from broken
+        if broken or not o.is_int8(node.input(0), node.input(1), node.output):
             return
-        if bias is not None and bias.data is None:
-            yield "its bias is computed at run time; only a constant bias is supported"
-            return
-        if not o.is_int8(x, weights, node.output):
-            return
-        assert weights.quant is not None
-        if any(weights.quant.zero_points):
-            yield "its weights have zero points other than 0"
-        if len(weights.quant.scales) not in (1, weights.shape[0]):
-            yield (f"its weights have {len(weights.quant.scales)} scales for "
-                   f"{weights.shape[0]} output channels")
-            return
-        _, shifts = self._multipliers(node)
-        packed = weights.data.reshape(weights.shape[0], -1)
-        limit = (o.accumulator_limit(folded_bias(node), packed)
-                 or o.shift_limit(folded_bias(node), packed, shifts))
+        filters, bias = self.filters(node), self._bias(node)
+        limit = (o.accumulator_limit(bias, filters)
+                 or o.shift_limit(bias, filters, self._multipliers(node)[1]))
         if limit:
             yield limit
+
+    def _bias(self, node: Node[Conv2DAttrs]) -> Array:
+        return folded_bias(node.input(0), self.filters(node), node.optional(2))
 
     def _multipliers(self, node: Node[Conv2DAttrs]) -> tuple[Array, Array]:
         x, weights, out = node.input(0), node.input(1), node.output
         assert x.quant is not None and weights.quant is not None and out.quant is not None
-        return o.conv_multipliers(x.quant, weights.quant, out.quant, weights.shape[0])
+        return o.conv_multipliers(x.quant, weights.quant, out.quant, out.channels)
 
     def evaluate(self, node: Node[Conv2DAttrs], inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-        # x: (1, H, W, C), weights: (O, kh, kw, C / groups), result: (1, OH, OW, O)
-        a, p, weights = node.attrs, node.attrs.padding, node.input(1)
+        # x: (1, H, W, C), filters: (O, kh, kw, C / groups), result: (1, OH, OW, O)
+        a, p, filters = node.attrs, node.attrs.padding, self.filters(node)
         x_quant, out_quant = node.input(0).quant, node.output.quant
-        assert weights.data is not None and x_quant is not None and out_quant is not None
+        assert x_quant is not None and out_quant is not None
         x = np.pad(inputs[0][0].astype(np.int64), ((p.top, p.bottom), (p.left, p.right), (0, 0)),
                    constant_values=x_quant.zero_point)
         ((_, rows, columns, channels),) = self.output_shapes(node)
-        groups = x.shape[2] // weights.shape[3]
-        acc = np.tile(folded_bias(node), (rows, columns, 1))
-        w = weights.data.astype(np.int64).reshape(groups, channels // groups, *weights.shape[1:])
-        for ky in range(weights.shape[1]):
-            for kx in range(weights.shape[2]):
+        acc = np.tile(self._bias(node), (rows, columns, 1))
+        for ky in range(filters.shape[1]):
+            for kx in range(filters.shape[2]):
                 top, left = ky * a.dilation[0], kx * a.dilation[1]
                 taps = x[top:top + (rows - 1) * a.stride[0] + 1:a.stride[0],
                          left:left + (columns - 1) * a.stride[1] + 1:a.stride[1]]
-                taps = taps.reshape(rows, columns, groups, -1)
-                acc += np.einsum("yxgc,goc->yxgo", taps, w[:, :, ky, kx]).reshape(acc.shape)
+                acc += _products(taps, filters[:, ky, kx])
         scaled = fixed_point.multiply_by_quantized_multiplier(acc, *self._multipliers(node))
         low, high = fixed_point.activation_range(a.activation, out_quant)
         return (fixed_point.clamp_int8(scaled + out_quant.zero_point, low, high)[None],)
 
     def macs(self, node: Node[Conv2DAttrs]) -> int:
-        return node.output.elements * node.input(1).elements // node.input(1).shape[0]
+        return node.output.elements * node.input(1).elements // node.output.channels
 
     def window(self, node: Node[Conv2DAttrs], activation: int) -> Window:
         a = node.attrs
         return Window((_kernel(node)[0] - 1) * a.dilation[0] + 1, a.stride[0], -a.padding.top)
 
+    def columns(self, node: Node[Conv2DAttrs], activation: int) -> Window:
+        a = node.attrs
+        return Window((_kernel(node)[1] - 1) * a.dilation[1] + 1, a.stride[1], -a.padding.left)
+
     def variants(self, node: Node[Conv2DAttrs], target: Target) -> tuple[Variant, ...]:
-        pointwise = (_kernel(node) == (1, 1) and node.attrs.stride == (1, 1)
-                     and node.attrs.padding.is_none)
-        weights = node.input(1)
-        const_bytes = weights.elements + 12 * weights.shape[0]
-        return (Variant("portable", const_bytes=const_bytes, code_bytes=500,
-                        cost=8 * self.macs(node), flat=pointwise),)
+        return (Variant("portable", const_bytes=self.const_bytes(node), code_bytes=CODE_BYTES,
+                        cost=8 * self.macs(node), flat=self.is_pointwise(node)),)
+
+    def const_bytes(self, node: Node[Conv2DAttrs]) -> int:
+        """Bytes of weights, and of bias, multiplier and shift of each output channel."""
+        return node.input(1).elements + 12 * node.output.channels
+
+    def is_pointwise(self, node: Node[Conv2DAttrs]) -> bool:
+        """True where an output pixel needs its own input pixel and no other."""
+        a = node.attrs
+        return _kernel(node) == (1, 1) and a.stride == (1, 1) and a.padding.is_none
 
     def lower(self, node: Node[Conv2DAttrs], variant: Variant) -> Kernel:
-        x, weights, out, a = node.input(0), node.input(1), node.output, node.attrs
-        assert weights.data is not None and x.quant is not None and out.quant is not None
+        filters, fields = self.filters(node), self.window_fields(node)
+        groups = node.input(0).channels // filters.shape[3]
+        fields = (
+            ("weights", o.int8(filters)),
+            *fields,
+            ("in_channels", filters.shape[3]),
+            ("out_channels", node.output.channels // groups),
+            ("groups", groups),
+        )
+        return Kernel("te_conv_2d", "te_conv_2d_params", fields, ("te_conv_2d",))
+
+    def window_fields(self, node: Node[Conv2DAttrs]) -> tuple[tuple[str, int | ConstArray], ...]:
+        """The parameters that convolutions of every kind have."""
+        x, out, a = node.input(0), node.output, node.attrs
+        assert x.quant is not None and out.quant is not None
         multipliers, shifts = self._multipliers(node)
         low, high = fixed_point.activation_range(a.activation, out.quant)
-        groups = x.channels // weights.shape[3]
-        fields = (
-            ("weights", o.int8(weights.data)),
-            ("bias", o.int32(folded_bias(node))),
+        return (
+            ("bias", o.int32(self._bias(node))),
             ("multiplier", o.int32(multipliers)),
             ("shift", o.int32(shifts)),
             ("in_width", x.pixels),
             ("in_pitch", x.channels),
-            ("in_channels", weights.shape[3]),
             ("out_pitch", out.channels),
-            ("out_channels", out.channels // groups),
-            ("groups", groups),
-            ("kernel_height", weights.shape[1]),
-            ("kernel_width", weights.shape[2]),
+            ("kernel_height", _kernel(node)[0]),
+            ("kernel_width", _kernel(node)[1]),
             ("stride_y", a.stride[0]),
             ("stride_x", a.stride[1]),
             ("dilation_y", a.dilation[0]),
@@ -189,7 +200,6 @@ class Conv2D(Operator[Conv2DAttrs]):
             ("out_min", low),
             ("out_max", high),
         )
-        return Kernel("te_conv_2d", "te_conv_2d_params", fields, ("te_conv_2d",))
 
     def cases(self) -> Iterator[Graph]:
         shapes = [  # height, width, in, out, kernel, stride, dilation, scheme, groups

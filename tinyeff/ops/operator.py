@@ -129,6 +129,10 @@ class Operator(ABC, Generic[A]):
         """The rows of the activation that an output row needs (form "rows")."""
         return Window()
 
+    def columns(self, node: Node[A], activation: int) -> Window:
+        """The columns of the activation that an output column needs (form "rows")."""
+        return Window()
+
     @abstractmethod
     def variants(self, node: Node[A], target: Target) -> tuple[Variant, ...]:
         """The kernels that can compute it on `target`; empty for form "view"."""
@@ -276,9 +280,10 @@ def shift_limit(bias: Array, weights: Array, shifts: Array) -> str | None:
     reach = np.abs(bias.astype(np.int64)) + 128 * np.abs(
         weights.astype(np.int64).reshape(len(bias), -1)
     ).sum(1)
-    shifted = reach << np.maximum(shifts, 0)
+    # A shift by 31 already leaves int32; the zero point is added before the result is clamped.
+    shifted = np.maximum(reach, 1) << np.clip(shifts, 0, 31)
     worst = int(shifted.max(initial=0))
-    if worst > fixed_point.INT32_MAX:
+    if worst > fixed_point.INT32_MAX + fixed_point.INT8_MIN:
         return (f"its accumulator times 2**shift can reach {worst}, beyond 32 bits, in channel "
                 f"{int(shifted.argmax())}: input scale * weight scale / output scale is above 1")
     return None
@@ -302,3 +307,26 @@ def describe_shape(shape: tuple[int, ...]) -> str:
 
 def elements_of(shape: tuple[int, ...]) -> int:
     return math.prod(shape)
+
+
+def constant_ints(node: Node[Any], index: int, what: str) -> tuple[int, ...]:
+    """The integers of the constant input `index`, flattened; `what` names them in the error.
+
+    Raises ValueError where the input is missing or computed at run time.
+    """
+    tensor = node.optional(index)
+    if tensor is None:
+        raise ValueError(f"its {what} (input {index}) is missing")
+    if tensor.data is None:
+        raise ValueError(f"its {what} (input {index}, '{tensor.name}') is computed at run time; "
+                         "only constants are supported")
+    return tuple(int(v) for v in tensor.data.reshape(-1))
+
+
+def check_constant_ints(node: Node[Any], index: int, what: str, values: tuple[int, ...]) -> None:
+    """ValueError where the constant input `index`, if there, says anything but `values`.
+
+    For `write`: a simplified operator may have attributes that its input no longer spells.
+    """
+    if node.optional(index) is not None and constant_ints(node, index, what) != values:
+        raise ValueError(f"its {what} {list(values)} differs from its constant input {index}")

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""DEPTHWISE_CONV_2D: a convolution with one group per input channel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tinyeff.ir import Array, Graph, Kernel, Target, Variant
+from tinyeff.ops import operator as o
+from tinyeff.ops.build import GraphBuilder
+from tinyeff.ops.conv_2d import Conv2D, Conv2DAttrs
+from tinyeff.ops.operator import Node
+
+CODE_BYTES = 500
+
+
+class DepthwiseConv2D(Conv2D):
+    """Output channel o reads input channel o // depth multiplier.
+
+    Source of the arithmetic: reference_integer_ops::DepthwiseConvPerChannel of LiteRT.
+    """
+
+    kind = "DEPTHWISE_CONV_2D"
+
+    def write(self, node: Node[Conv2DAttrs]) -> Any:
+        same = super().write(node)
+        options = schema.DepthwiseConv2DOptionsT()
+        options.strideH, options.strideW = same.strideH, same.strideW
+        options.dilationHFactor = same.dilationHFactor
+        options.dilationWFactor = same.dilationWFactor
+        options.padding = same.padding
+        options.fusedActivationFunction = same.fusedActivationFunction
+        options.depthMultiplier = node.input(1).shape[3] // node.input(0).shape[3]
+        return options
+
+    def filters(self, node: Node[Conv2DAttrs]) -> Array:
+        data = node.input(1).data
+        assert data is not None
+        return np.ascontiguousarray(data.transpose(3, 1, 2, 0))
+
+    def output_shapes(self, node: Node[Conv2DAttrs]) -> tuple[tuple[int, ...], ...]:
+        weights, channels = node.input(1).shape, node.input(0).shape[3]
+        if weights[0] != 1:
+            raise ValueError(f"its weights {weights} must have 1 as their first dimension")
+        if channels < 1 or weights[3] % channels:
+            raise ValueError(f"{weights[3]} filters are not a multiple of {channels} channels")
+        return (self._output_shape(node, weights[3]),)
+
+    def variants(self, node: Node[Conv2DAttrs], target: Target) -> tuple[Variant, ...]:
+        return (Variant("portable", const_bytes=self.const_bytes(node), code_bytes=CODE_BYTES,
+                        cost=10 * self.macs(node), flat=self.is_pointwise(node)),)
+
+    def lower(self, node: Node[Conv2DAttrs], variant: Variant) -> Kernel:
+        weights, channels = node.input(1).data, node.input(0).channels
+        assert weights is not None
+        fields = (
+            ("weights", o.int8(weights)),
+            *self.window_fields(node),
+            ("in_channels", channels),
+            ("depth_multiplier", node.output.channels // channels),
+        )
+        source = "te_depthwise_conv_2d"
+        return Kernel(source, f"{source}_params", fields, (source,))
+
+    def cases(self) -> Iterator[Graph]:
+        shapes = [  # height, width, channels, multiplier, kernel, stride, dilation, scheme
+            ("3x3", 6, 5, 7, 1, (3, 3), (1, 1), (1, 1), o.SAME),
+            ("asymmetric", 8, 8, 17, 1, (3, 3), (2, 2), (1, 1), o.SAME),
+            ("multiplier", 5, 6, 3, 4, (3, 2), (1, 1), (1, 1), o.SAME),
+            ("one_to_many", 7, 5, 1, 19, (3, 5), (2, 1), (1, 1), o.VALID),
+            ("blocks", 4, 4, 6, 6, (2, 2), (1, 2), (1, 1), o.VALID),
+            ("dilated", 9, 8, 16, 1, (3, 3), (1, 1), (2, 3), o.SAME),
+            ("5x5_small_image", 2, 3, 33, 1, (5, 5), (1, 1), (1, 1), o.SAME),
+            ("pointwise", 3, 4, 5, 2, (1, 1), (1, 1), (1, 1), o.VALID),
+        ]
+        for seed, (name, h, w, cin, many, kernel, stride, dilation, scheme) in enumerate(shapes):
+            for activation in o.FUSED if name == "3x3" else ("none",):
+                g = GraphBuilder(f"depthwise_conv_2d_{name}_{activation}", seed)
+                x = g.input((1, h, w, cin), 0.05, 5 - seed)
+                weights = g.random_weights((1, *kernel, cin * many), 3, seed % 2 == 0)
+                bias = g.random_bias(cin * many, x, weights)
+                padding = o.padding_of(scheme, (h, w), kernel, stride, dilation)
+                attrs = Conv2DAttrs(stride, dilation, padding, activation)
+                inputs: list[int | None] = [x, weights, *([bias] if name != "pointwise" else [])]
+                yield g.graph(g.op(self.kind, inputs, attrs, 0.03, seed - 3))
+
+
+OPERATOR = DepthwiseConv2D()
