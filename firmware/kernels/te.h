@@ -30,7 +30,9 @@ typedef void te_rows_fn(const void *params, const int8_t *const *in_rows, int32_
                         void *scratch);
 
 /* form "accumulate": begin clears `state`, add_rows is called for all input rows from top to
- * bottom, finish writes the output rows. `state` keeps its content between the calls. */
+ * bottom, finish writes the output rows. `state` keeps its content between the calls.
+ *
+ * in_rows   the columns [x0, x1) of input rows y ... y + n_rows - 1; they point at column x0. */
 typedef void te_begin_fn(const void *params, void *state);
 typedef void te_add_rows_fn(const void *params, const int8_t *const *in_rows, int32_t n_rows,
                             int32_t y, int32_t x0, int32_t x1, void *state);

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""AVERAGE_POOL_2D: the mean of the taps inside the image, rounded half away from zero."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyeff import fixed_point
+from tinyeff.ir import Array, Kernel, Target, Variant
+from tinyeff.ops import pooling
+from tinyeff.ops.operator import Node
+from tinyeff.ops.pooling import Pool2D, Pool2DAttrs
+
+
+class AveragePool2D(Pool2D):
+    """Source of the arithmetic: reference_integer_ops::AveragePool of LiteRT.
+
+    It averages the int8 values themselves: scales and zero points of input and output are taken
+    to be equal.
+    """
+
+    kind = "AVERAGE_POOL_2D"
+
+    def evaluate(self, node: Node[Pool2DAttrs], inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        # x: (H, W, C), total and count: (OH, OW, C)
+        x = inputs[0][0].astype(np.int64)
+        total = sum(pooling.taps_of(node, x, 0), np.zeros((), np.int64))
+        count = sum(pooling.taps_of(node, np.ones_like(x), 0), np.zeros((), np.int64))
+        mean = np.sign(total) * ((np.abs(total) + count // 2) // count)
+        return (fixed_point.clamp_int8(mean, *pooling.clamp_of(node))[None],)
+
+    def variants(self, node: Node[Pool2DAttrs], target: Target) -> tuple[Variant, ...]:
+        out = node.output
+        if pooling.is_global(node):
+            return (Variant("portable", state_bytes=4 * out.channels, code_bytes=216,
+                            cost=6 * node.input(0).elements + 25 * out.elements),)
+        return (Variant("portable", code_bytes=374,
+                        cost=8 * self.taps(node) + 30 * out.elements),)
+
+    def lower(self, node: Node[Pool2DAttrs], variant: Variant) -> Kernel:
+        source = ("te_average_pool_2d",)
+        if not pooling.is_global(node):
+            return Kernel("te_average_pool_2d", "te_average_pool_2d_params",
+                          pooling.rows_fields(node), source)
+        x = node.input(0)
+        low, high = pooling.clamp_of(node)
+        fields = (
+            ("in_pitch", x.channels),
+            ("channels", x.channels),
+            ("count", x.rows * x.pixels),
+            ("out_min", low),
+            ("out_max", high),
+        )
+        return Kernel("te_average_pool_2d_global", "te_average_pool_2d_global_params", fields,
+                      source)
+
+
+OPERATOR = AveragePool2D()
