@@ -15,13 +15,12 @@ import jinja2
 import tinyeff
 from tinyeff import resources
 from tinyeff.emitter import naming
+from tinyeff.emitter.manifest import MANIFEST, SCHEMA_VERSION, Manifest
 from tinyeff.ir import Access, Buffer, ConstArray, Program, Step, Tensor
 
 Sources = Mapping[str, str]
 """Relative path -> text, in the order in which a reader should open them."""
 
-MANIFEST = "tinyeff.json"
-SCHEMA_VERSION = 1
 FORMS = {"rows": "TE_ROWS", "accumulate": "TE_ACCUMULATE", "whole": "TE_WHOLE"}
 CTYPES = {"int8": "int8_t", "int32": "int32_t", "uint8": "uint8_t", "int16": "int16_t"}
 
@@ -56,9 +55,20 @@ def emit(program: Program, options: EmitOptions) -> Sources:
     return files
 
 
-def host_main(program: Program, options: EmitOptions) -> str:
+def host_main(manifest: Manifest) -> str:
     """The main program that runs the generated model on this machine."""
-    return render("host_main.c.j2", model_view(program, options))
+
+    def ports(what: str, tensors: tuple[Tensor, ...]) -> list[SimpleNamespace]:
+        many = len(tensors) > 1
+        return [SimpleNamespace(number=n, size_bytes=t.size_bytes,
+                                name=f"{manifest.name}_{what}" + (f"_{n}" if many else ""))
+                for n, t in enumerate(tensors)]
+
+    view = SimpleNamespace(
+        name=manifest.name, PREFIX=manifest.name.upper(), input_memory=manifest.input_memory,
+        inputs=ports("input", manifest.inputs), outputs=ports("output", manifest.outputs),
+    )
+    return render("host_main.c.j2", view)
 
 
 def render(template: str, view: SimpleNamespace) -> str:

@@ -17,9 +17,9 @@ from types import TracebackType
 
 import numpy as np
 
-from tinyeff.emitter import EmitOptions, emit, host_main
+from tinyeff.emitter import MANIFEST, EmitOptions, Sources, emit, host_main, read_manifest
 from tinyeff.errors import InternalError, MissingProgramError
-from tinyeff.ir import Array, Program
+from tinyeff.ir import Array, Program, Tensor
 
 LOG = logging.getLogger("tinyeff")
 WARNINGS = (
@@ -69,25 +69,31 @@ class TraceRecord:
 class HostProgram:
     """A generated program built for this machine; use it as a context manager.
 
-    `trace` builds with TINYEFF_TRACE; `flags` are added to the compiler's command, for example
-    sanitizers. Raises MissingProgramError where there is no compiler, InternalError with the
-    compiler's output where the generated code does not compile.
+    It is built from generated sources with their manifest, or from a program whose sources are
+    generated here. `trace` builds with TINYEFF_TRACE; `flags` are added to the compiler's command,
+    for example sanitizers. Raises MissingProgramError where there is no compiler, InternalError
+    with the compiler's output where the generated code does not compile.
     """
 
     def __init__(
         self,
-        program: Program,
+        program: Program | Sources,
         *,
         trace: bool = False,
         flags: tuple[str, ...] = (),
         compiler: tuple[str, ...] = (),
     ) -> None:
-        self._program = program
+        if isinstance(program, Program):
+            program = emit(program, EmitOptions("model"))
+        self.manifest = read_manifest(program[MANIFEST], MANIFEST)
         self._trace = trace
         self._folder = tempfile.TemporaryDirectory(prefix="tinyeff-", ignore_cleanup_errors=True)
-        options = EmitOptions("model")
-        sources = {**emit(program, options), "host_main.c": host_main(program, options)}
-        self._build(sources, list(compiler) or host_compiler(), list(flags))
+        sources = {**program, "host_main.c": host_main(self.manifest)}
+        try:
+            self._build(sources, list(compiler) or host_compiler(), list(flags))
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> HostProgram:
         return self
@@ -123,15 +129,15 @@ class HostProgram:
         return self._run(inputs, None)
 
     def run_traced(
-        self, inputs: tuple[Array, ...]
+        self, inputs: tuple[Array, ...], tensors: tuple[Tensor, ...]
     ) -> tuple[tuple[Array, ...], Iterator[TraceRecord]]:
-        """As `run`, with every row that the program wrote, in the order of writing."""
+        """As `run`, with every row of the graph's `tensors` that the program wrote, in order."""
         trace = Path(self._folder.name) / "trace.bin"
         outputs = self._run(inputs, trace)
-        return outputs, read_trace(trace, self._program)
+        return outputs, read_trace(trace, tensors)
 
     def _run(self, inputs: tuple[Array, ...], trace: Path | None) -> tuple[Array, ...]:
-        graph, folder = self._program.graph, Path(self._folder.name)
+        folder = Path(self._folder.name)
         count = len(inputs[0])
         flat = [np.ascontiguousarray(x).reshape(count, -1).view(np.uint8) for x in inputs]
         (folder / "inputs.bin").write_bytes(np.concatenate(flat, axis=1).tobytes())
@@ -145,22 +151,21 @@ class HostProgram:
                                 f"{done.stderr[-4000:]}")
         data = np.frombuffer((folder / "outputs.bin").read_bytes(), np.uint8).reshape(count, -1)
         outputs, start = [], 0
-        for index in graph.outputs:
-            tensor = graph.tensors[index]
+        for tensor in self.manifest.outputs:
             part = np.ascontiguousarray(data[:, start:start + tensor.size_bytes])
             outputs.append(part.view(tensor.dtype).reshape(count, *tensor.shape))
             start += tensor.size_bytes
         return tuple(outputs)
 
 
-def read_trace(path: Path, program: Program) -> Iterator[TraceRecord]:
+def read_trace(path: Path, tensors: tuple[Tensor, ...]) -> Iterator[TraceRecord]:
     """The records of a trace file; shapes: data is (x1 - x0, channels) of the tensor's type."""
     raw = path.read_bytes()
     position = 0
     while position < len(raw):
         tensor, y, x0, x1, pitch = np.frombuffer(raw, np.int32, 5, position).tolist()
         position += 20
-        record = program.graph.tensors[tensor]
+        record = tensors[tensor]
         body = np.frombuffer(raw, np.uint8, (x1 - x0) * pitch, position).reshape(-1, pitch)
         position += (x1 - x0) * pitch
         data = np.ascontiguousarray(body[:, :record.pixel_bytes]).view(record.dtype)

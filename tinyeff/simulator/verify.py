@@ -120,7 +120,7 @@ def _traced_tensors(
     A new sample begins where the first tensor of the program is written at its first row again.
     """
     graph = program.graph
-    outputs, records = traced.run_traced(batch)
+    outputs, records = traced.run_traced(batch, graph.tensors)
     samples: list[dict[int, Array]] = []
     first: tuple[int, int, int] | None = None
     for record in records:

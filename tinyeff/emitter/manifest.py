@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""tinyeff.json: what a folder of generated code says of itself, read back and checked."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tinyeff.emitter.naming import check_name
+from tinyeff.errors import UsageError
+from tinyeff.ir import Quant, Target, Tensor
+
+MANIFEST = "tinyeff.json"
+SCHEMA_VERSION = 1
+DTYPES = ("int8", "uint8", "int16", "int32", "int64", "float32", "bool")
+MAX_ELEMENTS = 1 << 31
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """The contents of tinyeff.json.
+
+    `inputs` and `outputs` are in the model's order; `files` maps every other file to its SHA-256.
+    """
+
+    name: str
+    version: str
+    model_name: str
+    model_sha256: str
+    target: Target
+    strategy: str
+    input_memory: str
+    arena_bytes: int
+    arena_align: int
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    labels: tuple[str, ...]
+    files: Mapping[str, str]
+    raw: Mapping[str, Any] = field(repr=False)
+
+
+def read_manifest(text: str, where: str) -> Manifest:
+    """The manifest in `text`; UsageError naming `where` and the entry that makes no sense."""
+    try:
+        raw = json.loads(text)
+        if not isinstance(raw, dict):
+            raise ValueError("it is not a JSON object")
+        if raw.get("schema_version") != SCHEMA_VERSION:
+            raise ValueError(f"schema_version is {raw.get('schema_version')!r}, this tinyeff "
+                             f"reads {SCHEMA_VERSION}")
+        return _manifest(raw)
+    except (KeyError, TypeError, ValueError, RecursionError, UsageError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise UsageError(f"{where} is not a manifest of tinyeff: {reason}; "
+                         "generate the code again") from error
+
+
+def _manifest(raw: dict[str, Any]) -> Manifest:
+    plan, target = raw["plan"], raw["target"]
+    input_memory = str(plan["input_memory"])
+    if input_memory not in ("resident", "streamed", "excluded"):
+        raise ValueError(f"input_memory is {input_memory!r}")
+    files = {str(name): str(digest) for name, digest in raw["files"].items()}
+    for name in files:
+        if not re.fullmatch(r"[A-Za-z0-9_]+(\.[A-Za-z0-9]+)?", name):
+            raise ValueError(f"{name!r} is not the name of a generated file")
+    return Manifest(
+        name=check_name(str(raw["name"])),
+        version=str(raw["tinyeff"]),
+        model_name=str(raw["model"]["name"]),
+        model_sha256=str(raw["model"]["sha256"]),
+        target=Target(str(target["cpu"]), str(target["path"])),
+        strategy=str(plan["strategy"]),
+        input_memory=input_memory,
+        arena_bytes=int(plan["arena_bytes"]),
+        arena_align=int(plan["arena_align"]),
+        inputs=tuple(_tensor(p) for p in raw["inputs"]),
+        outputs=tuple(_tensor(p) for p in raw["outputs"]),
+        labels=tuple(str(label) for label in raw["labels"]),
+        files=files,
+        raw=raw,
+    )
+
+
+def _tensor(raw: dict[str, Any]) -> Tensor:
+    name, shape, dtype = str(raw["name"]), tuple(int(n) for n in raw["shape"]), str(raw["dtype"])
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype {dtype!r} of {name!r} is not known")
+    if any(n < 1 for n in shape) or math.prod(shape) > MAX_ELEMENTS:
+        raise ValueError(f"shape {list(shape)} of {name!r} is out of range")
+    quant = None
+    if raw["scale"] is not None:
+        quant = Quant((float(raw["scale"]),), (int(raw["zero_point"]),))
+    return Tensor(name, shape, dtype, quant)
