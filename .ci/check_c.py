@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""Checks the C in firmware/: clang-format, and no warning with any compiler that is installed.
+
+A compiler that is missing is named and left out; with TINYEFF_NO_SKIP=1 that is a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tinyeff.simulator.host import WARNINGS
+
+ROOT = Path(__file__).resolve().parent.parent
+KERNELS = ROOT / "firmware" / "kernels"
+ARM = "-mthumb -ffreestanding"
+HOST_COMPILERS = ("gcc", "clang")
+ARM_COMPILERS = tuple(
+    f"arm-none-eabi-gcc -mcpu={cpu} {ARM}" for cpu in ("cortex-m0plus", "cortex-m4", "cortex-m55")
+)
+
+
+def clang_format() -> str | None:
+    """The clang-format of this Python's environment, else the one on the path."""
+    beside = shutil.which("clang-format", path=str(Path(sys.executable).parent))
+    return beside or shutil.which("clang-format")
+
+
+def format_failures() -> Iterator[str]:
+    """What clang-format would change."""
+    program = clang_format()
+    if program is None:
+        yield from missing("clang-format")
+        return
+    files = [str(f) for f in sorted((ROOT / "firmware").rglob("*.[ch]"))]
+    done = subprocess.run([program, "--dry-run", "-Werror", *files], capture_output=True,
+                          text=True, check=False)
+    if done.returncode != 0:
+        yield done.stderr
+
+
+def compiler_failures() -> Iterator[str]:
+    """Warnings on every file: headers alone too, since each must stand by itself."""
+    host = sorted(KERNELS.glob("*.[ch]"))
+    bare_metal = sorted(ROOT.glob("firmware/emulator/*.[ch]"))
+    for command in HOST_COMPILERS:
+        yield from compile_all(command.split(), host)
+    for command in ARM_COMPILERS:
+        yield from compile_all(command.split(), [*host, *bare_metal])
+
+
+def compile_all(compiler: list[str], files: list[Path]) -> Iterator[str]:
+    """The compiler's complaints about each file."""
+    if shutil.which(compiler[0]) is None:
+        yield from missing(compiler[0])
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for file in files:
+            command = [*compiler, "-std=c11", "-O2", *WARNINGS, f"-I{KERNELS}", "-c", "-o",
+                       str(Path(folder) / "object.o")]
+            # A header is included by a file that holds nothing else.
+            command += ["-x", "c", "-"] if file.suffix == ".h" else [str(file)]
+            text = f'#include "{file.as_posix()}"\ntypedef int te_not_empty;\n'
+            done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                yield f"{' '.join(compiler)}, {file.relative_to(ROOT)}:\n{done.stderr}"
+    print(f"{' '.join(compiler)}: {len(files)} files")
+
+
+def missing(program: str) -> Iterator[str]:
+    """A failure where nothing may be skipped, else a note."""
+    if os.environ.get("TINYEFF_NO_SKIP") == "1":
+        yield f"{program} is not installed, and TINYEFF_NO_SKIP=1 forbids going without it"
+    else:
+        print(f"{program} is not installed: left out")
+
+
+def main() -> int:
+    """Print every failure; 1 where there is one."""
+    failures = [*format_failures(), *compiler_failures()]
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+# The same commands for people and CI. Each installs what it needs into .venv on its first run.
+# Without make (Windows): README.md shows the plain venv and pip commands.
+
+VENV ?= .venv
+BIN = $(VENV)/bin
+CONSTRAINTS ?=
+EXAMPLE = examples/shapes_int8.tflite
+PYTEST = $(BIN)/python -m pytest
+
+# The first Python that is new enough; override with make PYTHON=...
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; \
+	done)
+# Where there is no C compiler, one comes from PyPI.
+COMPILER := $(shell command -v cc || command -v gcc || command -v clang)
+COMMA := ,
+DEMO_EXTRAS := $(if $(COMPILER),,[toolchain])
+TEST_EXTRAS := $(if $(COMPILER),[dev],[dev$(COMMA)toolchain])
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed ## Install, then plan, generate, simulate and verify the example model
+	$(BIN)/tinyeff plan $(EXAMPLE) --sram 256k
+	$(BIN)/tinyeff codegen $(EXAMPLE) -o build/shapes --name shapes --labels examples/shapes_labels.txt
+	$(BIN)/tinyeff sim build/shapes
+	$(BIN)/tinyeff verify $(EXAMPLE) --data examples/shapes_eval.npz
+	$(BIN)/tinyeff evaluate $(EXAMPLE) --data examples/shapes_eval.npz
+
+setup: $(VENV)/.installed-all ## Install every extra (TensorFlow too) and the developer's tools
+
+test: $(VENV)/.installed-dev ## The tests, slow ones included (15 minutes on two cores at most)
+	$(PYTEST) -m "not all"
+
+test-fast: $(VENV)/.installed-dev ## The tests that finish in 2 minutes
+	$(PYTEST) -m "not all and not slow"
+
+test-all: $(VENV)/.installed-all ## Every test
+	$(PYTEST)
+
+check: $(VENV)/.installed-dev ## Style and types: ruff, mypy, clang-format, compiler warnings
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python .ci/check_c.py
+
+golden: $(VENV)/.installed-dev ## Write tests/golden anew after a change of the generated code
+	$(BIN)/python -m tests.golden_files
+
+bench: $(VENV)/.installed-all ## The tables of benchmarks/
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove what was built (.venv stays)
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "tinyeff needs Python 3.11 or later; none found. Install one, or: make PYTHON=/path/to/python3" >&2; \
+		exit 1; fi
+	$(PYTHON) -m venv $(VENV)
+
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(PIP_INSTALL) -e ".$(DEMO_EXTRAS)"
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(PIP_INSTALL) -e ".$(TEST_EXTRAS)"
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-all: pyproject.toml | $(BIN)/python
+	$(PIP_INSTALL) -e ".[all,dev]"
+	@touch $@ $(VENV)/.installed-dev $(VENV)/.installed
+
+.PHONY: help demo setup test test-fast test-all check golden bench clean
+.DEFAULT_GOAL := help

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+"""How every test runs: hypothesis profiles, and a count of what was skipped."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import settings
+
+# No deadline: a case may compile C. CI must give the same verdict twice, so it draws no new cases.
+settings.register_profile("default", deadline=None)
+settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True,
+                          max_examples=200, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests were skipped, also where it is none."""
+    skipped = len(terminalreporter.stats.get("skipped", []))
+    forbidden = os.environ.get("TINYEFF_NO_SKIP") == "1"
+    rule = "TINYEFF_NO_SKIP=1 forbids it" if forbidden else "see the reasons above" * bool(skipped)
+    terminalreporter.write_line(f"skipped tests: {skipped}" + (f" ({rule})" if rule else ""))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Where skipping is forbidden, a skip that did not go through tests/shared.py fails as well."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("TINYEFF_NO_SKIP") == "1" and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
