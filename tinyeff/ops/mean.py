@@ -12,7 +12,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tinyeff import fixed_point
-from tinyeff.ir import Array, Graph, Kernel, Target, Variant
+from tinyeff.ir import Array, Graph, Kernel, Target, Variant, Window
 from tinyeff.ops import operator as o
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.operator import Node, Operator
@@ -137,6 +137,9 @@ class Mean(Operator[MeanAttrs]):
                      and out.pixels == (1 if over.pixels else x.pixels)
                      and out.channels == (1 if over.channels else x.channels))
         return "rows" if same_rows else "whole"
+
+    def columns(self, node: Node[MeanAttrs], activation: int) -> Window:
+        return Window(node.input(0).pixels, 0) if _over(node).pixels else Window()
 
     def variants(self, node: Node[MeanAttrs], target: Target) -> tuple[Variant, ...]:
         form, out = self.form_of(node), node.output

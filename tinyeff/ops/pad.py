@@ -77,6 +77,9 @@ class Pad(Operator[PadAttrs]):
     def window(self, node: Node[PadAttrs], activation: int) -> Window:
         return Window(offset=-_along(node, 3)[0])
 
+    def columns(self, node: Node[PadAttrs], activation: int) -> Window:
+        return Window(offset=-_along(node, 2)[0])
+
     def variants(self, node: Node[PadAttrs], target: Target) -> tuple[Variant, ...]:
         return (Variant("portable", code_bytes=238, cost=5 * node.output.elements),)
 

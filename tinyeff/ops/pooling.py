@@ -15,6 +15,7 @@ from tinyeff.ir import Array, Graph, Window
 from tinyeff.ops import operator as o
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.operator import Node, Operator, Padding
+from tinyeff.ops.weights import image_limits
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ class Pool2D(Operator[Pool2DAttrs]):
     def limits(self, node: Node[Pool2DAttrs]) -> Iterator[str]:
         a, p = node.attrs, node.attrs.padding
         yield from o.activation_limits(a.activation)
+        yield from image_limits(node)
         if max(p.top, p.bottom) >= a.filter[0] or max(p.left, p.right) >= a.filter[1]:
             yield f"its padding {p} leaves windows of {a.filter} that see nothing of the image"
         if a.filter[0] * a.filter[1] >= 1 << 23:
@@ -131,6 +133,10 @@ class Pool2D(Operator[Pool2DAttrs]):
     def window(self, node: Node[Pool2DAttrs], activation: int) -> Window:
         a = node.attrs
         return Window(a.filter[0], a.stride[0], -a.padding.top)
+
+    def columns(self, node: Node[Pool2DAttrs], activation: int) -> Window:
+        a = node.attrs
+        return Window(a.filter[1], a.stride[1], -a.padding.left)
 
     def taps(self, node: Node[Pool2DAttrs]) -> int:
         """Values looked at, padding included: what the cost grows with."""

@@ -37,7 +37,8 @@ def quantized(values: Array, quant: Quant) -> Array:
     ratio = values.astype(np.float32) / np.float32(quant.scale)
     # The sum with 0.5 is exact in float64, where in float32 it might round up.
     rounded = np.copysign(np.floor(np.abs(ratio.astype(np.float64)) + 0.5), ratio)
-    return np.clip(rounded + quant.zero_point, -128, 127).astype(np.int8)
+    result: Array = np.clip(rounded + quant.zero_point, -128, 127).astype(np.int8)
+    return result
 
 
 def rescaled(values: Array, before: Quant, after: Quant) -> Array:

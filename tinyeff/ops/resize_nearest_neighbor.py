@@ -20,6 +20,7 @@ from tinyeff.ir import Array, ConstArray, Graph, Kernel, Target, Variant, Window
 from tinyeff.ops import operator as o
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.operator import Node, Operator
+from tinyeff.ops.weights import image_limits
 
 MAX_WIDTH = 1 << 16
 """Columns are kept in 16 bits."""
@@ -48,7 +49,8 @@ def nearest(before: int, after: int, align_corners: bool, half_pixel_centers: bo
     if align_corners:
         # The sum with 0.5 is exact in float64, where in float32 it might round up.
         position = np.floor(position.astype(np.float64) + 0.5)
-    return np.minimum(np.floor(position).astype(np.int64), before - 1)
+    result: Array = np.minimum(np.floor(position).astype(np.int64), before - 1)
+    return result
 
 
 def _ideal(before: int, after: int, align_corners: bool, half_pixel_centers: bool) -> Window:
@@ -61,10 +63,10 @@ def _ideal(before: int, after: int, align_corners: bool, half_pixel_centers: boo
     return Window(1, step, offset, divisor)
 
 
-def row_window(rows: Array, ideal: Window) -> Window:
-    """The window with the pattern of `ideal` that holds rows[y] for every y; count 1 if it can."""
-    first = np.array([ideal.first(y) for y in range(len(rows))])
-    low, high = int((rows - first).min()), int((rows - first).max())
+def fitted(positions: Array, ideal: Window) -> Window:
+    """The window with the pattern of `ideal` that holds every position; count 1 if it can."""
+    first = np.array([ideal.first(y) for y in range(len(positions))])
+    low, high = int((positions - first).min()), int((positions - first).max())
     return Window(high - low + 1, ideal.step, ideal.offset + low * ideal.divisor, ideal.divisor)
 
 
@@ -104,6 +106,7 @@ class ResizeNearestNeighbor(Operator[ResizeNearestNeighborAttrs]):
         return ((x[0], *node.attrs.size, x[3]),)
 
     def limits(self, node: Node[ResizeNearestNeighborAttrs]) -> Iterator[str]:
+        yield from image_limits(node)
         if node.input(0).shape[2] > MAX_WIDTH:
             yield f"its input is {node.input(0).shape[2]} pixels wide; at most {MAX_WIDTH} can be"
 
@@ -115,7 +118,12 @@ class ResizeNearestNeighbor(Operator[ResizeNearestNeighborAttrs]):
     def window(self, node: Node[ResizeNearestNeighborAttrs], activation: int) -> Window:
         a = node.attrs
         ideal = _ideal(node.input(0).shape[1], a.size[0], a.align_corners, a.half_pixel_centers)
-        return row_window(_rows(node), ideal)
+        return fitted(_rows(node), ideal)
+
+    def columns(self, node: Node[ResizeNearestNeighborAttrs], activation: int) -> Window:
+        a = node.attrs
+        ideal = _ideal(node.input(0).shape[2], a.size[1], a.align_corners, a.half_pixel_centers)
+        return fitted(_columns(node), ideal)
 
     def variants(
         self, node: Node[ResizeNearestNeighborAttrs], target: Target
