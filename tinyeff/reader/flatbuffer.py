@@ -4,120 +4,124 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tinyeff.errors import Item, ModelFileError, UnsupportedError
-from tinyeff.ir import ABSENT, Array, Graph, Op, Quant, Source, Tensor
+from tinyeff.errors import UnsupportedError
+from tinyeff.ir import ABSENT, Array, Graph, Op, Source, Tensor
 from tinyeff.ops import registry
 from tinyeff.ops.operator import Node
-
-BUILTINS = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
-DTYPES = {
-    schema.TensorType.FLOAT32: "float32",
-    schema.TensorType.INT32: "int32",
-    schema.TensorType.UINT8: "uint8",
-    schema.TensorType.INT64: "int64",
-    schema.TensorType.BOOL: "bool",
-    schema.TensorType.INT16: "int16",
-    schema.TensorType.INT8: "int8",
-}
-TYPE_NUMBERS = {name: number for number, name in DTYPES.items()}
-SCHEMA_VERSION = 3
-FILE_IDENTIFIER = b"TFL3"
+from tinyeff.reader import constants
+from tinyeff.reader.check import NONSENSE, Refused, findings, nonsense, refusal, unsupported
+from tinyeff.reader.rewrite import rewrite
+from tinyeff.reader.simplify import remove_dead, simplify
+from tinyeff.reader.tables import (
+    FILE_IDENTIFIER,
+    MAX_ELEMENTS,
+    SCHEMA_VERSION,
+    TYPE_NUMBERS,
+    RawModel,
+    RawOperator,
+    read_tables,
+)
 
 
 def parse(data: bytes, name: str) -> Graph:
     """The graph of a TFLite flatbuffer, operator by operator as the file has it.
 
-    Raises ModelFileError where the bytes are no valid model, and UnsupportedError listing every
-    operator that tinyeff does not know.
+    What is known without running the model (the arithmetic of shapes) is folded, and operators
+    that tinyeff lacks are expressed by those it has where that changes no bit. Raises
+    ModelFileError where the bytes are no valid model, and UnsupportedError listing everything that
+    stands in the way: operators that are not known and limits that the others break.
     """
-    model = _unpack(data, name)
-    if len(model.subgraphs or ()) != 1:
-        raise UnsupportedError(f"{name}: {len(model.subgraphs or ())} subgraphs; only models of "
-                               "one subgraph are supported")
-    subgraph = model.subgraphs[0]
-    try:
-        tensors = tuple(_tensor(i, t, model) for i, t in enumerate(subgraph.tensors))
-        ops = _operators(subgraph, model, tensors, name)
-    except (IndexError, TypeError, AttributeError, KeyError) as error:
-        raise ModelFileError(f"{name}: the file is damaged ({error})") from error
     source = Source(name, data, hashlib.sha256(data).hexdigest())
-    inputs = tuple(int(i) for i in subgraph.inputs)
-    return Graph(tensors, ops, inputs, tuple(int(i) for i in subgraph.outputs), source)
+    graph = _Parser(rewrite(read_tables(data, name)), source).graph()
+    if any(isinstance(op.attrs, Refused) for op in graph.ops):
+        items = findings(simplify(graph))
+        if items:
+            raise unsupported(name, items)
+        graph = remove_dead(graph)  # what is not supported is not needed either
+    return graph
 
 
-def _unpack(data: bytes, name: str) -> Any:
-    if data[4:8] != FILE_IDENTIFIER:
-        raise ModelFileError(f"{name}: not a TFLite model (bytes 4 to 8 are {data[4:8]!r}, "
-                             f"not {FILE_IDENTIFIER!r})")
-    try:
-        return schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
-    except Exception as error:  # the generated parser raises whatever its reads run into
-        raise ModelFileError(f"{name}: the file is damaged or cut short ({error})") from error
+class _Parser:
+    """One pass over the operators in their order: fold, read the options, infer the shapes."""
 
+    def __init__(self, raw: RawModel, source: Source) -> None:
+        self.raw = raw
+        self.source = source
+        self.tensors = list(raw.tensors)
+        self.folded_bytes = 0
 
-def _tensor(index: int, tensor: Any, model: Any) -> Tensor:
-    dtype = DTYPES.get(tensor.type)
-    if dtype is None:
-        raise UnsupportedError(f"tensor {index} has TFLite type {tensor.type}, which no supported "
-                               "operator uses")
-    shape = tuple(int(n) for n in tensor.shape) if tensor.shape is not None else ()
-    buffer = model.buffers[tensor.buffer].data
-    data = None
-    if buffer is not None and len(buffer):
-        data = np.frombuffer(bytes(buffer), np.dtype(dtype).newbyteorder("<")).reshape(shape)
-    text = tensor.name.decode("utf-8", "replace") if tensor.name else f"tensor_{index}"
-    return Tensor(text, shape, dtype, _quant(tensor), data, index)
+    def graph(self) -> Graph:
+        ops = []
+        for number, operator in enumerate(self.raw.operators):
+            if not self.fold(operator):
+                ops.append(self.read(number, operator))
+        for i in self.raw.outputs:
+            if self.tensors[i].is_constant:
+                raise UnsupportedError(f"{self.raw.name}: output '{self.tensors[i].name}' is a "
+                                       "constant: it does not depend on the model's input")
+        return Graph(tuple(self.tensors), tuple(ops), self.raw.inputs, self.raw.outputs,
+                     self.source)
 
+    def fold(self, operator: RawOperator) -> bool:
+        """True where the results are known and have become constants."""
+        if self.folded_bytes > constants.MAX_FOLDED_BYTES:
+            return False
+        values = constants.fold(operator, self.tensors)
+        for i, value in zip(operator.outputs, values or (), strict=False):
+            self.tensors[i] = replace(self.tensors[i], shape=value.shape, data=value)
+            self.folded_bytes += value.nbytes
+        return values is not None
 
-def _quant(tensor: Any) -> Quant | None:
-    q = tensor.quantization
-    if q is None or q.scale is None or len(q.scale) == 0:
+    def read(self, number: int, operator: RawOperator) -> Op:
+        inputs, outputs = operator.inputs, operator.outputs
+        title = self.tensors[outputs[0]].name if outputs else f"operator_{number}"
+        reason = refusal(operator.kind) or self.opaque(operator)
+        attrs: Any = Refused(reason) if reason else self.attrs(title, operator)
+        return Op(operator.kind, title, inputs, outputs, attrs)
+
+    def opaque(self, operator: RawOperator) -> str | None:
+        for i in (*operator.inputs, *operator.outputs):
+            if i in self.raw.opaque:
+                return f"its tensor '{self.tensors[i].name}' is {self.raw.opaque[i]}"
         return None
-    scales = tuple(float(s) for s in q.scale)
-    zeros = tuple(int(z) for z in q.zeroPoint) if q.zeroPoint is not None else (0,) * len(scales)
-    return Quant(scales, zeros, int(q.quantizedDimension) if len(scales) > 1 else None)
 
-
-def _operators(subgraph: Any, model: Any, tensors: tuple[Tensor, ...], name: str) -> tuple[Op, ...]:
-    ops, problems = [], []
-    known = registry()
-    for number, operator in enumerate(subgraph.operators):
-        code = model.operatorCodes[operator.opcodeIndex]
-        kind = _kind(code)
-        inputs = tuple(int(i) for i in operator.inputs)
-        outputs = tuple(int(i) for i in operator.outputs)
-        title = tensors[outputs[0]].name if outputs else f"operator_{number}"
-        if kind not in known:
-            problems.append(Item(kind, title, "this operator is not supported"))
-            continue
-        node: Node[None] = Node(
-            title, None, tuple(tensors[i] if i != ABSENT else None for i in inputs),
-            tuple(tensors[i] for i in outputs),
-        )
+    def attrs(self, title: str, operator: RawOperator) -> Any:
+        """The attributes with the outputs' shapes inferred, or the reason why there are none."""
+        known = registry()[operator.kind]
+        inputs = tuple(self.tensors[i] if i != ABSENT else None for i in operator.inputs)
+        outputs = tuple(self.tensors[i] for i in operator.outputs)
         try:
-            attrs = known[kind].read(operator.builtinOptions, node)
-        except ValueError as error:
-            problems.append(Item(kind, title, str(error)))
-            continue
-        ops.append(Op(kind, title, inputs, outputs, attrs))
-    if problems:
-        raise UnsupportedError(f"{name}: {len(problems)} operators are not supported",
-                               tuple(problems))
-    return tuple(ops)
+            attrs = known.read(operator.options, Node(title, None, inputs, outputs))
+            if operator.padding is not None:
+                attrs = replace(attrs, padding=operator.padding)
+            shapes = known.output_shapes(Node(title, attrs, inputs, outputs))
+        except NONSENSE as error:
+            return Refused(nonsense(error))
+        return self.infer(operator, shapes) or attrs
 
-
-def _kind(code: Any) -> str:
-    number = max(code.builtinCode, code.deprecatedBuiltinCode)
-    if number == schema.BuiltinOperator.CUSTOM:
-        custom = code.customCode.decode("utf-8", "replace") if code.customCode else "?"
-        return f"CUSTOM:{custom}"
-    return BUILTINS.get(number, f"BUILTIN_{number}")
+    def infer(self, operator: RawOperator, shapes: tuple[tuple[int, ...], ...]) -> Refused | None:
+        """Replace placeholders by the inferred shapes; the reason where file and shapes differ."""
+        if len(shapes) != len(operator.outputs):
+            return Refused(f"it has {len(operator.outputs)} outputs, not {len(shapes)}")
+        for i, inferred in zip(operator.outputs, shapes, strict=True):
+            shape = tuple(int(n) for n in inferred)
+            tensor = self.tensors[i]
+            if tensor.shape == shape:
+                continue
+            if i not in self.raw.dynamic and tensor.shape:
+                return Refused(f"the file says that its output has the shape {tensor.shape}; from "
+                               f"its inputs it follows as {shape}")
+            self.tensors[i] = replace(tensor, shape=shape)
+            if self.tensors[i].elements > MAX_ELEMENTS:
+                return Refused(f"its output of shape {shape} is too large")
+        return None
 
 
 def serialize(graph: Graph) -> bytes:

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: MIT
+"""What a graph needs that tinyeff does not do, all of it, in sentences for the user."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tinyeff.errors import Item, TinyeffError, UnsupportedError
+from tinyeff.ir import Graph, Op, Tensor
+from tinyeff.ops import registry
+from tinyeff.ops.operator import Node, node_of
+
+NONSENSE = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError,
+            MemoryError, struct.error)
+"""What an operator may raise on inputs or options that contradict each other."""
+
+INT8_CONSTANTS = frozenset({"int8", "int32", "int64"})
+"""Types of the constants of an int8 operator: weights, biases, and axes or shapes."""
+
+RECURRENT = ("LSTM", "RNN", "SVDF", "GRU")
+CONTROL_FLOW = ("IF", "WHILE", "CALL", "CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE",
+                "ASSIGN_VARIABLE")
+WHOLE_MODEL = "quantize the whole model to int8, inputs and outputs included"
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Attributes of an operator that cannot be had, and why."""
+
+    reason: str
+
+
+def refusal(kind: str) -> str | None:
+    """Why operators of this kind are not supported, or None where they are."""
+    if kind in registry():
+        return None
+    if kind.startswith("CUSTOM:Flex"):
+        return "an operator of TensorFlow itself (Flex); convert the model with built-in operators"
+    if kind.startswith("CUSTOM:"):
+        return "a custom operator; only TFLite's built-in operators are supported"
+    if any(word in kind for word in RECURRENT):
+        return "recurrent operators are not supported"
+    if kind in CONTROL_FLOW:
+        return "control flow and variables are not supported"
+    return "this operator is not supported"
+
+
+def nonsense(error: Exception) -> str:
+    """The reason for a contradiction: the operator's own sentence, or what was run into."""
+    if type(error) is ValueError:
+        return str(error)
+    return f"its inputs and options contradict each other ({type(error).__name__}: {error})"
+
+
+def unsupported(name: str, items: tuple[Item, ...]) -> UnsupportedError:
+    """The error that lists `items`."""
+    count = "one thing is" if len(items) == 1 else f"{len(items)} things are"
+    return UnsupportedError(f"{name}: {count} not supported", items)
+
+
+def check_supported(graph: Graph) -> None:
+    """Raise UnsupportedError listing every operator of a simplified graph that breaks a limit."""
+    items = findings(graph)
+    if items:
+        raise unsupported(graph.source.name, items)
+
+
+def findings(graph: Graph) -> tuple[Item, ...]:
+    """Everything that is not supported, in the order of the graph."""
+    items = [Item("input", graph.tensors[i].name, reason)
+             for i in graph.inputs for reason in _input_reasons(graph.tensors[i])]
+    mixed = graph.is_float and any(
+        graph.tensors[i].dtype == "int8" for op in graph.ops for i in op.outputs)
+    for op in graph.ops:
+        items += [Item(op.kind, op.name, reason) for reason in _reasons(graph, op, mixed)]
+    if not graph.ops:
+        items.append(Item("model", graph.source.name, "it has no operators"))
+    return tuple(items)
+
+
+def _input_reasons(tensor: Tensor) -> Iterator[str]:
+    if tensor.dtype not in ("int8", "float32"):
+        yield _other_type(tensor)
+    elif len(tensor.shape) > 1 and tensor.shape[0] != 1:
+        yield (f"its shape {tensor.shape} has a batch of {tensor.shape[0]}; only batch 1 is "
+               "supported: export the model with batch 1")
+    elif not tensor.elements:
+        yield f"its shape {tensor.shape} holds no values"
+
+
+def _reasons(graph: Graph, op: Op, mixed: bool) -> Iterator[str]:
+    if isinstance(op.attrs, Refused):
+        yield op.attrs.reason
+        return
+    node = node_of(graph, op)
+    problem = _type_problem(node, mixed) or _shape_problem(op.kind, node)
+    if problem:
+        yield problem
+        return
+    try:
+        yield from registry()[op.kind].limits(node)
+    except TinyeffError:
+        raise
+    except NONSENSE as error:
+        yield nonsense(error)
+
+
+def _other_type(tensor: Tensor) -> str:
+    advice = {
+        "uint8": "TFLite's older quantization; convert the model again, to int8",
+        "int16": "only 8-bit activations are supported; convert the model with int8 activations",
+    }.get(tensor.dtype, "only int8 and float32 are supported")
+    return f"'{tensor.name}' is {tensor.dtype}: {advice}"
+
+
+def _type_problem(node: Node[Any], mixed: bool) -> str | None:
+    activations = (*node.activations, *node.outputs)
+    constants = [t for t in node.inputs if t is not None and t.is_constant]
+    for tensor in activations:
+        if tensor.dtype not in ("int8", "float32"):
+            return _other_type(tensor)
+    types = {t.dtype for t in activations}
+    if len(types) > 1:
+        return f"it converts between int8 and float32 inside the model; {WHOLE_MODEL}"
+    if types == {"float32"} and any(t.dtype == "int8" for t in constants):
+        return ("hybrid: float32 activations with int8 weights (dynamic range quantization); "
+                f"{WHOLE_MODEL}")
+    if types == {"float32"} and mixed:
+        return f"it computes in float32 where other operators compute in int8; {WHOLE_MODEL}"
+    if types == {"int8"}:
+        return _int8_problem(activations, constants)
+    return None
+
+
+def _int8_problem(activations: tuple[Tensor, ...], constants: list[Tensor]) -> str | None:
+    for tensor in constants:
+        if tensor.dtype not in INT8_CONSTANTS:
+            return f"its constant '{tensor.name}' is {tensor.dtype} where its activations are int8"
+    for tensor in (*activations, *(t for t in constants if t.dtype == "int8")):
+        quant = tensor.quant
+        if quant is None:
+            return f"'{tensor.name}' is int8 without a scale"
+        if not all(-128 <= z <= 127 for z in quant.zero_points):
+            return f"'{tensor.name}' has a zero point outside -128 to 127"
+    for tensor in activations:
+        assert tensor.quant is not None
+        if len(tensor.quant.scales) > 1:
+            return f"'{tensor.name}' is an activation with a scale per channel; one is supported"
+        if not tensor.quant.scale > 0:
+            return f"'{tensor.name}' has the scale 0"
+    return None
+
+
+def _shape_problem(kind: str, node: Node[Any]) -> str | None:
+    for tensor in (*node.activations, *node.outputs):
+        if not tensor.elements:
+            return f"'{tensor.name}' of shape {tensor.shape} holds no values"
+        if len(tensor.shape) > 2 and tensor.shape[0] != 1:
+            return (f"'{tensor.name}' of shape {tensor.shape} has a batch of {tensor.shape[0]}; "
+                    "only batch 1 is supported")
+    try:
+        shapes = registry()[kind].output_shapes(node)
+    except NONSENSE as error:
+        return nonsense(error)
+    found = tuple(t.shape for t in node.outputs)
+    if shapes != found:
+        return f"its outputs have the shapes {found}; from its inputs follow {shapes}"
+    return None
