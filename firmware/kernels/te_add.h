@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT-0 */
+#ifndef TE_ADD_H
+#define TE_ADD_H
+
+#include "te.h"
+
+/* Elementwise sum. For the meaning of constant, row, pitch and step see te_operand.h. */
+typedef struct {
+    const int8_t *in1_constant;
+    int32_t in1_row;
+    int32_t in1_pitch;
+    int32_t in1_step;
+    int32_t in1_zero_point;
+    int32_t in1_multiplier;
+    int32_t in1_shift;
+    const int8_t *in2_constant;
+    int32_t in2_row;
+    int32_t in2_pitch;
+    int32_t in2_step;
+    int32_t in2_zero_point;
+    int32_t in2_multiplier;
+    int32_t in2_shift;
+    int32_t channels;
+    int32_t out_pitch;
+    int32_t out_zero_point;
+    int32_t out_multiplier;
+    int32_t out_shift;
+    int32_t out_min;
+    int32_t out_max;
+} te_add_params;
+
+te_rows_fn te_add;
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT-0 */
+#include "te_softmax.h"
+
+#include "te_fixed_point.h"
+
+enum { SUM_SHIFT = 12 }; /* the sum is kept in 12.19 fixed point: room for 4095 channels */
+
+/* exp(beta * scale * diff) in 0.31 fixed point, for diff_min <= diff <= 0. */
+static int32_t scaled_exp(const te_softmax_params *p, int32_t diff)
+{
+    const int32_t shifted = (int32_t)((uint32_t)diff << p->shift);
+    return te_exp_on_negative_values(te_high_multiply(shifted, p->multiplier));
+}
+
+static int32_t largest(const int8_t *in, int32_t n)
+{
+    int32_t max = INT8_MIN;
+    for (int32_t c = 0; c < n; c++) {
+        max = in[c] > max ? in[c] : max;
+    }
+    return max;
+}
+
+static void softmax(const te_softmax_params *p, const int8_t *in, int8_t *out)
+{
+    const int32_t max = largest(in, p->channels);
+    int32_t sum = 0;
+    for (int32_t c = 0; c < p->channels; c++) {
+        if (in[c] - max >= p->diff_min) {
+            sum += te_round_shift(scaled_exp(p, in[c] - max), SUM_SHIFT);
+        }
+    }
+    int32_t bits;
+    const int32_t scale = te_reciprocal(sum, &bits);
+    const int32_t exponent = bits + 23; /* from 31 to 8 binary places, and 1 / 2^bits */
+    for (int32_t c = 0; c < p->channels; c++) {
+        int32_t value = 0;
+        if (in[c] - max >= p->diff_min && exponent <= 31) {
+            value = te_round_shift(te_high_multiply(scale, scaled_exp(p, in[c] - max)), exponent);
+        }
+        out[c] = (int8_t)te_clamp(value + INT8_MIN, INT8_MIN, INT8_MAX);
+    }
+}
+
+void te_softmax(const void *params, const int8_t *const *in_rows, int32_t in_x0,
+                int8_t *const *out_rows, int32_t n_rows, int32_t y, int32_t x0, int32_t x1,
+                void *scratch)
+{
+    const te_softmax_params *p = params;
+    (void)y;
+    (void)scratch;
+    for (int32_t r = 0; r < n_rows; r++) {
+        const int8_t *in = in_rows[r] + (x0 - in_x0) * p->in_pitch;
+        int8_t *out = out_rows[r];
+        for (int32_t x = x0; x < x1; x++) {
+            softmax(p, in, out);
+            in += p->in_pitch;
+            out += p->out_pitch;
+        }
+    }
+}

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: MIT
+"""What elementwise operators of two operands share: shapes, broadcasting, kernel parameters.
+
+An operand is an activation or a constant; it has the output's shape, or is one pixel for all
+pixels, or one value for all. In the kernel these differ in three strides only (te_operand.h).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinyeff import fixed_point
+from tinyeff.ir import Array, ConstArray, Graph, Target, Tensor, Variant, Window
+from tinyeff.ops import operator as o
+from tinyeff.ops.build import GraphBuilder
+from tinyeff.ops.operator import Node, Operator
+
+
+@dataclass(frozen=True)
+class ElementwiseAttrs:
+    """The fused activation."""
+
+    activation: str = "none"
+
+
+@dataclass(frozen=True)
+class Strides:
+    """Values from one row, pixel and channel of an operand to the next; 0 where all share one."""
+
+    row: int
+    pitch: int
+    step: int
+
+
+def strides_of(operand: Tensor, out: Tensor) -> Strides | None:
+    """How an operand of `out` is walked through; None where the kernels cannot."""
+    if operand.elements == out.elements:
+        return Strides(out.pixels * out.channels, out.channels, 1)
+    if operand.elements == 1:
+        return Strides(0, 0, 0)
+    if operand.elements == operand.channels == out.channels:
+        return Strides(0, 0, 1)
+    return None
+
+
+class Elementwise(Operator[ElementwiseAttrs]):
+    """Base of the operators of two operands."""
+
+    in_place = "over an operand that has the output's shape, pixel by pixel"
+    code_bytes: int
+    cycles_per_value: int
+
+    def read(self, options: Any, node: Node[None]) -> ElementwiseAttrs:
+        activation = options.fusedActivationFunction if options is not None else 0
+        return ElementwiseAttrs(o.activation_name(activation))
+
+    def activation_number(self, node: Node[ElementwiseAttrs]) -> int:
+        """TFLite's number of the fused activation."""
+        return o.ACTIVATIONS.index(node.attrs.activation)
+
+    def output_shapes(self, node: Node[ElementwiseAttrs]) -> tuple[tuple[int, ...], ...]:
+        a, b = node.input(0).shape, node.input(1).shape
+        try:
+            return (tuple(int(n) for n in np.broadcast_shapes(a, b)),)
+        except ValueError:
+            raise ValueError(f"operands of shapes {a} and {b} cannot be broadcast together: "
+                             "dimensions must be equal or 1") from None
+
+    def limits(self, node: Node[ElementwiseAttrs]) -> Iterator[str]:
+        a, b, out = node.input(0), node.input(1), node.output
+        yield from o.activation_limits(node.attrs.activation)
+        if not node.activations:
+            yield "both its operands are constants; fold it before quantizing"
+        for operand in (a, b):
+            if strides_of(operand, out) is None:
+                yield (f"it broadcasts {operand.shape} to {out.shape}; only one value, or one "
+                       f"value per channel, can be broadcast")
+        if o.is_int8(a, b, out):
+            yield from self.scale_limits(node)
+
+    def scale_limits(self, node: Node[ElementwiseAttrs]) -> Iterator[str]:
+        """The limit sentences on the scales of an int8 node."""
+        yield from ()
+
+    def window(self, node: Node[ElementwiseAttrs], activation: int) -> Window:
+        strides = strides_of(node.activations[activation], node.output)
+        return Window() if strides is None or strides.pitch else Window(step=0)
+
+    def columns(self, node: Node[ElementwiseAttrs], activation: int) -> Window:
+        return self.window(node, activation)
+
+    def variants(self, node: Node[ElementwiseAttrs], target: Target) -> tuple[Variant, ...]:
+        const_bytes = sum(t.size_bytes for t in node.inputs if t is not None and t.is_constant)
+        return (Variant("portable", const_bytes=const_bytes, code_bytes=self.code_bytes,
+                        cost=self.cycles_per_value * node.output.elements, consumes=1, flat=True),)
+
+    def operand_fields(
+        self, node: Node[ElementwiseAttrs], number: int
+    ) -> tuple[tuple[str, int | ConstArray], ...]:
+        """The parameters of operand `number` that every elementwise kernel has."""
+        tensor = node.input(number)
+        strides = strides_of(tensor, node.output)
+        assert strides is not None and tensor.quant is not None
+        name = f"in{number + 1}"
+        return (
+            (f"{name}_constant", 0 if tensor.data is None else o.int8(tensor.data)),
+            (f"{name}_row", strides.row),
+            (f"{name}_pitch", strides.pitch),
+            (f"{name}_step", strides.step),
+            (f"{name}_zero_point", tensor.quant.zero_point),
+        )
+
+    def output_fields(
+        self, node: Node[ElementwiseAttrs], multiplier: int, shift: int
+    ) -> tuple[tuple[str, int | ConstArray], ...]:
+        """The parameters of the output that every elementwise kernel has."""
+        out = node.output
+        assert out.quant is not None
+        low, high = fixed_point.activation_range(node.attrs.activation, out.quant)
+        return (
+            ("channels", out.channels),
+            ("out_pitch", out.channels),
+            ("out_zero_point", out.quant.zero_point),
+            ("out_multiplier", multiplier),
+            ("out_shift", shift),
+            ("out_min", low),
+            ("out_max", high),
+        )
+
+    def finish(self, node: Node[ElementwiseAttrs], scaled: Array) -> tuple[Array, ...]:
+        """Scaled results as the int8 output: zero point added, clamped by the activation."""
+        quant = node.output.quant
+        assert quant is not None
+        low, high = fixed_point.activation_range(node.attrs.activation, quant)
+        return (fixed_point.clamp_int8(scaled + quant.zero_point, low, high),)
+
+    def operands(self, node: Node[Any], inputs: tuple[Array, ...]) -> tuple[Array, Array]:
+        """Both operands less their zero points, int64; `inputs` are the activations in order."""
+        waiting, values = list(inputs), []
+        for number in (0, 1):
+            tensor = node.input(number)
+            assert tensor.quant is not None
+            data = waiting.pop(0) if tensor.data is None else tensor.data
+            values.append(data.astype(np.int64) - tensor.quant.zero_point)
+        return values[0], values[1]
+
+    def cases(self) -> Iterator[Graph]:
+        full, scale = (1, 4, 5, 6), 0.05
+        shapes: list[tuple[str, tuple[int, ...], tuple[int, ...] | None]] = [
+            ("same_shape", full, full),
+            ("pixel", full, (1, 1, 1, 6)),
+            ("pixel_first", (1, 1, 1, 6), full),
+            ("channels", full, (6,)),
+            ("scalar", full, (1,)),
+            ("scalar_first", (1, 1, 1, 1), full),
+            ("vectors", (1, 17), (1, 17)),
+            ("batch", (3, 4, 5), (1, 1, 5)),
+            ("one_pixel", (1, 1, 1, 9), (1, 1, 1, 1)),
+            ("with_itself", full, None),
+        ]
+        for seed, (name, first, second) in enumerate(shapes):
+            for activation in o.FUSED if name == "same_shape" else ("none",):
+                g = GraphBuilder(f"{self.kind.lower()}_{name}_{activation}", seed)
+                a = g.input(first, scale, 3 - seed)
+                b = a if second is None else g.input(second, scale * (seed + 1), seed)
+                yield self._case(g, a, b, activation)
+        constants: list[tuple[str, tuple[int, ...], bool]] = [
+            ("constant_map", full, False), ("constant_pixel", (6,), True),
+            ("constant_scalar", (), False),
+        ]
+        for name, shape, first_is_constant in constants:
+            g = GraphBuilder(f"{self.kind.lower()}_{name}")
+            a = g.input(full, scale, -7)
+            data = np.asarray(g.rng.integers(-128, 128, shape), np.int8)
+            b = g.constant(data, 0.03, 11)
+            yield self._case(g, *((b, a) if first_is_constant else (a, b)), "relu")
+        g = GraphBuilder(f"{self.kind.lower()}_constant_decides_the_shape")
+        a = g.input((1, 1, 1, 6), scale, 1)
+        b = g.constant(g.rng.integers(-128, 128, full, dtype=np.int8), 0.03, 11)
+        yield self._case(g, a, b, "none")
+
+    def _case(self, g: GraphBuilder, a: int, b: int, activation: str) -> Graph:
+        return g.graph(g.op(self.kind, [a, b], ElementwiseAttrs(activation), 0.07, -5))
