@@ -21,7 +21,7 @@ from tinyeff.emitter import EmitOptions, Sources, emit, lower
 from tinyeff.ir import Graph, Limits, Plan, Program, Target, check_graph
 from tinyeff.planner import plan
 from tinyeff.reader import check_supported, read, simplify
-from tinyeff.select import select
+from tinyeff.selection import select
 
 __all__ = ["Compiled", "EmitOptions", "Sources", "compile_graph", "compile_model", "emit", "lower",
            "plan", "prepare", "read", "select", "simplify"]
