@@ -53,7 +53,7 @@ def distance(label: str, u: Floats, v: Floats) -> Floats:
 
 
 def draw(rng: np.random.Generator, label: str) -> Images:
-    """One image of shape (32, 32, 1): a shape of any size, place, angle and contrast, with noise."""
+    """One image, (32, 32, 1): the shape in any size, place, angle and contrast, with noise."""
     y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
     radius = rng.uniform(6.0, 13.0)
     room = (SIZE / 2 - radius) * 0.8
