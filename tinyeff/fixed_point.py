@@ -24,7 +24,7 @@ INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
 def round_half_away(value: float) -> int:
     """Nearest integer, halves away from zero (C's `round`)."""
-    return int(math.floor(abs(value) + 0.5)) * (1 if value >= 0 else -1)
+    return math.floor(abs(value) + 0.5) * (1 if value >= 0 else -1)
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:

@@ -127,7 +127,7 @@ class Conv2D(Operator[Conv2DAttrs]):
         assert x_quant is not None and out_quant is not None
         x = np.pad(inputs[0][0].astype(np.int64), ((p.top, p.bottom), (p.left, p.right), (0, 0)),
                    constant_values=x_quant.zero_point)
-        ((_, rows, columns, channels),) = self.output_shapes(node)
+        ((_, rows, columns, _),) = self.output_shapes(node)
         acc = np.tile(self._bias(node), (rows, columns, 1))
         for ky in range(filters.shape[1]):
             for kx in range(filters.shape[2]):

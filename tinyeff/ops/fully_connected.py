@@ -84,7 +84,7 @@ class FullyConnected(Operator[FullyConnectedAttrs]):
             yield limit
 
     def _range_limit(self, node: Node[FullyConnectedAttrs]) -> str | None:
-        """A sentence where an accumulator times its scale might leave int32, or no multiplier fits."""
+        """A sentence where a scaled accumulator might leave int32, or no multiplier fits."""
         low, high = self._ranges(node)
         worst = float((np.maximum(np.abs(low), np.abs(high)) * self._scales(node)).max(initial=0.0))
         if not worst <= fixed_point.INT32_MAX + fixed_point.INT8_MIN:
@@ -113,7 +113,7 @@ class FullyConnected(Operator[FullyConnectedAttrs]):
         return x.scale * np.array(weights.scales, np.float64) / out.scale
 
     def _multipliers(self, node: Node[FullyConnectedAttrs]) -> tuple[Array, Array]:
-        """(multipliers, shifts), one for each scale, exact over the range that the weights allow."""
+        """(multipliers, shifts), one for each scale, exact over the range of the accumulators."""
         quant, scales = node.output.quant, self._scales(node)
         assert quant is not None
         lows, highs = self._ranges(node)

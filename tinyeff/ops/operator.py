@@ -195,7 +195,9 @@ SAME, VALID = 0, 1
 """TFLite's numbers of the padding schemes."""
 
 
-def _axis_padding(scheme: int, size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
+def _axis_padding(
+    scheme: int, size: int, kernel: int, stride: int, dilation: int
+) -> tuple[int, int]:
     span = (kernel - 1) * dilation + 1
     if scheme == VALID:
         return 0, 0
@@ -306,6 +308,7 @@ def describe_shape(shape: tuple[int, ...]) -> str:
 
 
 def elements_of(shape: tuple[int, ...]) -> int:
+    """How many values a tensor of this shape holds."""
     return math.prod(shape)
 
 
