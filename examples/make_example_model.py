@@ -38,18 +38,16 @@ Floats = npt.NDArray[np.float64]
 def distance(label: str, u: Floats, v: Floats) -> Floats:
     """How far (u, v) lies outside the shape of radius 1, roughly; negative inside."""
     radius = np.hypot(u, v)
-    if label == "disc":
-        return radius - 0.9
-    if label == "ring":
-        return np.abs(radius - 0.75) - 0.2
-    if label == "square":
-        return np.maximum(np.abs(u), np.abs(v)) - 0.75
-    if label == "triangle":
-        return np.maximum(-v, np.abs(u) * 0.866 + v * 0.5) - 0.5
-    if label == "cross":
-        bars = [np.maximum(np.abs(a) - 0.95, np.abs(b) - 0.25) for a, b in ((u, v), (v, u))]
-        return np.minimum(bars[0], bars[1])
-    return radius - (0.7 + 0.3 * np.cos(5 * np.arctan2(v, u)))
+    bars = [np.maximum(np.abs(a) - 0.95, np.abs(b) - 0.25) for a, b in ((u, v), (v, u))]
+    outside: dict[str, Floats] = {
+        "disc": radius - 0.9,
+        "ring": np.abs(radius - 0.75) - 0.2,
+        "square": np.maximum(np.abs(u), np.abs(v)) - 0.75,
+        "triangle": np.maximum(-v, np.abs(u) * 0.866 + v * 0.5) - 0.5,
+        "cross": np.minimum(bars[0], bars[1]),
+        "star": radius - (0.7 + 0.3 * np.cos(5 * np.arctan2(v, u))),
+    }
+    return outside[label]
 
 
 def draw(rng: np.random.Generator, label: str) -> Images:
@@ -67,7 +65,8 @@ def draw(rng: np.random.Generator, label: str) -> Images:
     grey = background + contrast * coverage + rng.normal(0, rng.uniform(4, 30), coverage.shape)
     step = 255 / (LEVELS - 1)
     levels = np.round(np.clip(grey, 0, 255) / step) * step
-    return levels.astype(np.uint8)[..., np.newaxis]
+    image: Images = levels.astype(np.uint8)[..., np.newaxis]
+    return image
 
 
 def make_images(seed: int, count: int) -> tuple[Images, npt.NDArray[np.int64]]:
