@@ -222,7 +222,13 @@ class Conv2D(Operator[Conv2DAttrs]):
                 bias = g.random_bias(cout, x, weights)
                 padding = o.padding_of(scheme, (h, w), kernel, stride, dilation)
                 attrs = Conv2DAttrs(stride, dilation, padding, activation)
-                yield g.graph(g.op("CONV_2D", [x, weights, bias], attrs, 0.08, 2 - seed))
+                yield g.graph(g.op(self.kind, [x, weights, bias], attrs, 0.08, 2 - seed))
+        # Scales of powers of two: one accumulator in eight lies halfway between two outputs.
+        g = GraphBuilder("conv_2d_ties")
+        x = g.input((1, 4, 4, 4), 0.5, -1)
+        weights = g.constant(g.rng.integers(-4, 5, (64, 1, 1, 4), dtype=np.int8), 0.25)
+        bias = g.random_bias(64, x, weights)
+        yield g.graph(g.op(self.kind, [x, weights, bias], Conv2DAttrs(), 1.0, 1))
 
 
 OPERATOR = Conv2D()

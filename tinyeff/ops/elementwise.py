@@ -182,6 +182,12 @@ class Elementwise(Operator[ElementwiseAttrs]):
         a = g.input((1, 1, 1, 6), scale, 1)
         b = g.constant(g.rng.integers(-128, 128, full, dtype=np.int8), 0.03, 11)
         yield self._case(g, a, b, "none")
+        # Scales of powers of two: many results lie halfway between two outputs.
+        g = GraphBuilder(f"{self.kind.lower()}_ties")
+        a, b = g.input((1, 16, 16, 4), 0.5, -1), g.input((1, 16, 16, 4), 0.25, 2)
+        yield self._case(g, a, b, "none", 2.0)
 
-    def _case(self, g: GraphBuilder, a: int, b: int, activation: str) -> Graph:
-        return g.graph(g.op(self.kind, [a, b], ElementwiseAttrs(activation), 0.07, -5))
+    def _case(
+        self, g: GraphBuilder, a: int, b: int, activation: str, scale: float = 0.07
+    ) -> Graph:
+        return g.graph(g.op(self.kind, [a, b], ElementwiseAttrs(activation), scale, -5))

@@ -213,6 +213,14 @@ class FullyConnected(Operator[FullyConnectedAttrs]):
                 inputs.append(g.random_bias(units, x, weights))
             attrs = FullyConnectedAttrs(activation, keep)
             yield g.graph(g.op(self.kind, inputs, attrs, 0.04 * depth**0.5, 4 - seed))
+        yield self._ties()
+
+    def _ties(self) -> Graph:
+        """A scale of 1/8, so that one accumulator in eight lies halfway between two outputs."""
+        g = GraphBuilder("fully_connected_ties")
+        x = g.input((16, 4), 0.5, -1)
+        weights = g.constant(g.rng.integers(-4, 5, (64, 4), dtype=np.int8), 0.25)
+        return g.graph(g.op(self.kind, [x, weights], FullyConnectedAttrs(), 1.0, 1))
 
 
 OPERATOR = FullyConnected()
