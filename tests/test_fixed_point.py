@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from tinyeff.ir import Quant
 from tinyeff.simulator.host import WARNINGS, host_compiler
 
 Record = tuple[int, int, int]
-Twin = Callable[[str, Sequence[Record]], np.ndarray]
+Twin = Callable[[str, Sequence[Record]], fp.Ints]
 FUNCTIONS = ("high_multiply", "round_shift", "requantize", "multiply_round_half_away", "clamp",
              "exp_on_negative_values", "one_over_one_plus_x", "reciprocal")
 
@@ -36,7 +36,7 @@ lists = settings(max_examples=25, deadline=None,
 
 
 @pytest.fixture(scope="module")
-def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twin]:
+def twin(tmp_path_factory: pytest.TempPathFactory) -> Twin:
     """Calls the C function of a name for many records at once: (n, 2) results."""
     folder = tmp_path_factory.mktemp("twin")
     program = folder / "twin.exe"
@@ -51,18 +51,22 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twin]:
          str(source), "-o", str(program)], capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
 
-    def call(function: str, records: Sequence[Record]) -> np.ndarray:
+    def call(function: str, records: Sequence[Record]) -> fp.Ints:
         table = np.array([(FUNCTIONS.index(function), *r) for r in records], np.int64)
         done = subprocess.run([str(program)], input=table.tobytes(), capture_output=True,
                               check=False)
         assert done.returncode == 0, done.stderr.decode()
         return np.frombuffer(done.stdout, np.int64).reshape(-1, 2)
 
-    yield call
+    return call
 
 
 def column(records: Sequence[Record], number: int) -> fp.Ints:
     return np.array([r[number] for r in records], np.int64)
+
+
+def one(value: int) -> fp.Ints:
+    return np.array([value], np.int64)
 
 
 def half_away(value: Fraction) -> int:
@@ -86,7 +90,7 @@ def test_high_multiply(twin: Twin, records: list[Record]) -> None:
 
 
 def test_high_multiply_saturates() -> None:
-    lowest = np.int64(fp.INT32_MIN)
+    lowest = one(fp.INT32_MIN)
     assert fp.saturating_rounding_doubling_high_multiply(lowest, lowest) == fp.INT32_MAX
 
 
@@ -138,7 +142,7 @@ def test_quantize_multiplier_at_its_ends() -> None:
 @lists
 @given(st.lists(st.tuples(int32, st.integers(-128, 0), st.integers(0, 127)), min_size=1))
 def test_clamp(twin: Twin, records: list[Record]) -> None:
-    ours = [int(fp.clamp_int8(np.int64(x), low, high)) for x, low, high in records]
+    ours = [int(fp.clamp_int8(one(x), low, high)[0]) for x, low, high in records]
     assert twin("clamp", records)[:, 0].tolist() == ours
 
 
@@ -172,9 +176,9 @@ def test_rounded_double_product(pairs: list[tuple[int, float]]) -> None:
 def test_rounded_double_product_next_to_a_half() -> None:
     # floor(x + 0.5) would give 1 for the number below one half.
     below = math.nextafter(0.5, 0.0)
-    found = [int(fp.rounded_double_product(np.int64(sign), below)) for sign in (1, -1)]
+    found = [fp.rounded_double_product(one(sign), below)[0] for sign in (1, -1)]
     assert found == [0, 0]
-    found = [int(fp.rounded_double_product(np.int64(sign), 0.5)) for sign in (1, -1)]
+    found = [fp.rounded_double_product(one(sign), 0.5)[0] for sign in (1, -1)]
     assert found == [1, -1]
 
 
@@ -196,7 +200,8 @@ def near(thresholds: fp.Ints, acc_low: int, acc_high: int) -> fp.Ints:
     """Accumulators next to the thresholds, at the ends, and some between."""
     around = [thresholds[:, 0] + d for d in (-2, -1, 0, 1)]
     spread = np.linspace(acc_low, acc_high, 500).astype(np.int64)
-    return np.clip(np.concatenate([*around, spread]), acc_low, acc_high)
+    result: fp.Ints = np.clip(np.concatenate([*around, spread]), acc_low, acc_high)
+    return result
 
 
 @settings(max_examples=60, deadline=None,
@@ -225,9 +230,9 @@ def test_thresholds_are_where_the_product_turns(case: tuple[float, int, int, int
     scale, acc_low, acc_high, low, high = case
     for acc, value in fp.output_thresholds(*case).tolist()[::16]:
         if acc <= acc_high:
-            assert fp.rounded_double_product(np.int64(acc), scale) >= value
+            assert fp.rounded_double_product(one(acc), scale) >= value
         if acc > acc_low:
-            assert fp.rounded_double_product(np.int64(acc - 1), scale) < value
+            assert fp.rounded_double_product(one(acc - 1), scale) < value
     assert len(fp.output_thresholds(*case)) == high - low
 
 
@@ -243,7 +248,7 @@ def test_exact_multiplier_follows_the_doubles_rounding() -> None:
     # 1/6 in double precision is a little less, yet three times it rounds to exactly one half.
     assert Fraction(1 / 6) * 3 < Fraction(1, 2)
     multiplier, shift = fp.exact_multiplier(1 / 6, -1000, 1000, -128, 127)
-    assert fp.multiply_round_half_away(np.int64(3), multiplier, shift) == 1
+    assert fp.multiply_round_half_away(one(3), multiplier, shift) == 1
     assert Fraction(multiplier, 1 << shift) > Fraction(1 / 6)
 
 
