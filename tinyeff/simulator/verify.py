@@ -76,6 +76,21 @@ class Oracle:
                 for i, s in sources.items() if s is not None}
 
 
+def reference_outputs(
+    graph: Graph,
+    inputs: tuple[Array, ...],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Array, ...]:
+    """LiteRT's int8 outputs; arrays of (count, *shape) in and out, in the model's order."""
+    oracle, count = Oracle(graph), len(inputs[0])
+    rows = []
+    for n in range(count):
+        values = oracle.run(tuple(x[n] for x in inputs), graph.outputs)
+        rows.append([values[i] for i in graph.outputs])
+        progress(n + 1, count)
+    return tuple(np.array(output) for output in zip(*rows, strict=True))
+
+
 def verify(
     program: Program,
     inputs: tuple[Array, ...],

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""Where flash and SRAM lie: of a chip, of a generic microcontroller, of a machine of QEMU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True)
+class Region:
+    """Bytes [origin, origin + size_bytes) of the address space."""
+
+    name: str
+    origin: int
+    size_bytes: int
+
+    @property
+    def end(self) -> int:
+        return self.origin + self.size_bytes
+
+    def __contains__(self, address: int) -> bool:
+        return self.origin <= address < self.end
+
+
+@dataclass(frozen=True)
+class MemoryMap:
+    """The memory that a program may use; every other address faults.
+
+    `stack_bytes` lie at the bottom of SRAM, so that a stack that grows too far leaves SRAM and
+    faults instead of overwriting data.
+    """
+
+    name: str
+    flash: Region
+    sram: Region
+    stack_bytes: int = 4 * KIB
+
+
+def memory_map(
+    name: str,
+    flash_bytes: int,
+    sram_bytes: int,
+    flash_origin: int = 0x0800_0000,
+    sram_origin: int = 0x2000_0000,
+    stack_bytes: int = 4 * KIB,
+) -> MemoryMap:
+    """A map of one flash and one SRAM, by default where STM32 chips have them."""
+    return MemoryMap(name, Region("flash", flash_origin, flash_bytes),
+                     Region("sram", sram_origin, sram_bytes), stack_bytes)
+
+
+GENERIC = memory_map("generic", 32 * MIB, 32 * MIB)
+"""Large enough for any model, for questions about speed rather than about a chip."""

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: MIT
+"""From what an engine counted to instructions and cycles per layer and per function."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinyeff.simulator.cycles import CycleModel
+from tinyeff.simulator.elf import Program
+from tinyeff.simulator.engine import Interval, Run
+from tinyeff.simulator.instructions import Instruction, decode
+
+UNKNOWN = "?"
+
+
+@dataclass(frozen=True)
+class FunctionCount:
+    """What one function executed, without the functions it called; `flash_bytes` is its code.
+
+    `cycles` is None for a core without a cycle model.
+    """
+
+    name: str
+    instructions: int
+    cycles: int | None
+    flash_bytes: int
+
+
+@dataclass(frozen=True)
+class LayerCount:
+    """What ran for one layer, down to the functions it used."""
+
+    name: str
+    kind: str
+    macs: int
+    instructions: int
+    cycles: int | None
+    functions: tuple[FunctionCount, ...] = ()
+
+    @property
+    def instructions_per_mac(self) -> float | None:
+        """None for layers that multiply nothing."""
+        return self.instructions / self.macs if self.macs else None
+
+
+class Accountant:
+    """Adds up intervals of one run; decodes every block once."""
+
+    def __init__(self, program: Program, run: Run, model: CycleModel | None) -> None:
+        self._program, self._model = program, model
+        self._blocks = {
+            address: tuple(decode(program.read(address, size), address))
+            for address, size in run.block_bytes.items()
+        }
+        self._costs: dict[tuple[int, int], int] = {}
+
+    def functions(self, intervals: Iterable[Interval]) -> tuple[FunctionCount, ...]:
+        """What each function executed during `intervals`, the most expensive first."""
+        instructions: dict[str, int] = defaultdict(int)
+        cycles: dict[str, int] = defaultdict(int)
+        for interval in intervals:
+            self._count_blocks(interval, instructions, cycles)
+            if self._model is not None:
+                self._count_branches(self._model, interval, cycles)
+                for (address, bits), times in interval.divisions.items():
+                    cycles[self._name(address)] += times * self._model.division_cycles(bits)
+        sizes = {f.name: f.size_bytes for f in self._program.functions}
+        counts = [
+            FunctionCount(name, count, cycles[name] if self._model else None, sizes.get(name, 0))
+            for name, count in instructions.items()
+        ]
+        return tuple(sorted(counts, key=lambda c: (-(c.cycles or c.instructions), c.name)))
+
+    def _name(self, address: int) -> str:
+        function = self._program.function_at(address)
+        return function.name if function else UNKNOWN
+
+    def _count_blocks(
+        self, interval: Interval, instructions: dict[str, int], cycles: dict[str, int]
+    ) -> None:
+        for (before, address), times in interval.edges.items():
+            if address == 0:
+                continue
+            name = self._name(address)
+            instructions[name] += times * len(self._blocks[address])
+            if self._model is not None:
+                cycles[name] += times * self._block_cost(self._model, before, address)
+
+    def _block_cost(self, model: CycleModel, before: int, address: int) -> int:
+        edge = (before, address)
+        if edge not in self._costs:
+            self._costs[edge] = model.block_cycles(self._blocks[address], self._blocks.get(before, ()))
+        return self._costs[edge]
+
+    def _count_branches(
+        self, model: CycleModel, interval: Interval, cycles: dict[str, int]
+    ) -> None:
+        """Refills of taken branches; the rarer outcome of each branch as mispredicted."""
+        outcomes: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+        for (before, address), times in interval.edges.items():
+            if before == 0 or before not in self._blocks:
+                continue
+            last = self._blocks[before][-1]
+            taken = last.writes_pc and address != last.address + last.size_bytes
+            outcomes[before][taken] += times
+            if taken:
+                target: tuple[Instruction, ...] = self._blocks.get(address, ())
+                cycles[self._name(before)] += times * model.branch_cycles(
+                    last, target[0] if target else None)
+        for before, (passed, taken_times) in outcomes.items():
+            cycles[self._name(before)] += min(passed, taken_times) * model.mispredict
+
+
+def total(counts: Iterable[FunctionCount]) -> tuple[int, int | None]:
+    """Instructions and cycles of all functions together."""
+    counts = tuple(counts)
+    cycles = [c.cycles for c in counts if c.cycles is not None]
+    return sum(c.instructions for c in counts), sum(cycles) if len(cycles) == len(counts) else None
+
+
+def layer_counts(
+    accountant: Accountant,
+    intervals: tuple[Interval, ...],
+    names: Mapping[int, tuple[str, ...]],
+    kinds: Mapping[str, str],
+    macs: Mapping[str, int],
+) -> tuple[LayerCount, ...]:
+    """One record per layer in the order of `kinds`; their sum is the whole run.
+
+    `names` maps interval keys to the layers that share them: layers with identical parameters do
+    identical work, and get equal shares. What runs before the first layer belongs to the first.
+    """
+    order = list(kinds)
+    shares: dict[str, list[tuple[Interval, int, int]]] = {name: [] for name in order}
+    for interval in intervals:
+        group = names.get(interval.key, (order[0],))
+        for number, name in enumerate(group):
+            shares[name].append((interval, number, len(group)))
+    return tuple(
+        _layer(accountant, name, kinds[name], macs.get(name, 0), shares[name]) for name in order
+    )
+
+
+def _layer(
+    accountant: Accountant, name: str, kind: str, macs: int,
+    shares: list[tuple[Interval, int, int]],
+) -> LayerCount:
+    functions: dict[str, FunctionCount] = {}
+    for interval, number, of in shares:
+        for c in accountant.functions([interval]):
+            part = FunctionCount(c.name, _share(c.instructions, number, of),
+                                 None if c.cycles is None else _share(c.cycles, number, of),
+                                 c.flash_bytes)
+            functions[c.name] = _add(functions[c.name], part) if c.name in functions else part
+    counts = tuple(sorted(functions.values(), key=lambda c: (-(c.cycles or c.instructions), c.name)))
+    instructions, cycles = total(counts)
+    return LayerCount(name, kind, macs, instructions, cycles, counts)
+
+
+def _share(whole: int, number: int, of: int) -> int:
+    return whole * (number + 1) // of - whole * number // of
+
+
+def _add(a: FunctionCount, b: FunctionCount) -> FunctionCount:
+    cycles = None if a.cycles is None or b.cycles is None else a.cycles + b.cycles
+    return FunctionCount(a.name, a.instructions + b.instructions, cycles, a.flash_bytes)
+
+
+def folded_stacks(model: str, layers: Iterable[LayerCount]) -> str:
+    """The profile as folded stacks (`model;layer;function count` a line), in cycles where known.
+
+    Speedscope and flamegraph.pl read this format.
+    """
+    lines = [
+        f"{model};{layer.name};{f.name} {f.instructions if f.cycles is None else f.cycles}"
+        for layer in layers for f in layer.functions
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write_flame(path: Path, model: str, layers: Iterable[LayerCount]) -> None:
+    """Write the folded stacks to a file (`--flame`)."""
+    path.write_text(folded_stacks(model, layers), encoding="utf-8", newline="\n")
