@@ -18,13 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyeff.emitter import EmitOptions, Sources, emit, lower
-from tinyeff.ir import Graph, Limits, Plan, Program, Target, check_graph
+from tinyeff.ir import Array, Graph, Limits, Plan, Program, Target, check_graph
 from tinyeff.planner import plan
+from tinyeff.quantizer import quantize
 from tinyeff.reader import check_supported, read, simplify
 from tinyeff.selection import select
+from tinyeff.simulator.host import HostProgram
+from tinyeff.simulator.verify import verify
 
-__all__ = ["Compiled", "EmitOptions", "Sources", "compile_graph", "compile_model", "emit", "lower",
-           "plan", "prepare", "read", "select", "simplify"]
+__all__ = ["Compiled", "EmitOptions", "Sources", "check_supported", "compile_graph",
+           "compile_model", "emit", "lower",
+           "plan", "prepare", "quantize", "read", "select", "simplify", "simulate", "verify"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,3 +62,9 @@ def compile_model(
 ) -> Compiled:
     """The whole way from a model file to a program; `emit` prints it."""
     return compile_graph(prepare(path), target or Target(), limits or Limits())
+
+
+def simulate(code: Program | Sources, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Build generated code for this machine and run it: arrays of (count, *shape) in and out."""
+    with HostProgram(code) as host:
+        return host.run(inputs)

@@ -12,7 +12,7 @@ from typing import Any
 
 from tinyeff.emitter.naming import check_name
 from tinyeff.errors import UsageError
-from tinyeff.ir import Quant, Target, Tensor
+from tinyeff.ir import Graph, Quant, Source, Target, Tensor
 
 MANIFEST = "tinyeff.json"
 SCHEMA_VERSION = 1
@@ -41,6 +41,13 @@ class Manifest:
     labels: tuple[str, ...]
     files: Mapping[str, str]
     raw: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def interface(self) -> Graph:
+        """The model's inputs and outputs as a graph without operators."""
+        tensors, count = (*self.inputs, *self.outputs), len(self.inputs)
+        return Graph(tensors, (), tuple(range(count)), tuple(range(count, len(tensors))),
+                     Source(self.model_name, b"", self.model_sha256))
 
 
 def read_manifest(text: str, where: str) -> Manifest:

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""Options that several commands share, each defined once, and how their text is read."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from tinyeff.errors import UsageError
+
+if TYPE_CHECKING:
+    from tinyeff.ir import Limits, Target
+
+STRATEGIES = ("auto", "per-layer", "patch", "stream")
+INPUT_MEMORIES = ("resident", "streamed", "excluded")
+SUFFIXES = {"": 1, "k": 1024, "m": 1024 * 1024}
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """What the user grants a model, and for which CPU."""
+
+    sram: Annotated[str | None, typer.Option(
+        metavar="SIZE", help="SRAM for arena and stack, e.g. 256k (k = 1024).")] = None
+    flash: Annotated[str | None, typer.Option(
+        metavar="SIZE", help="Flash for weights, code and tables, e.g. 1m.")] = None
+    cpu: Annotated[str | None, typer.Option(
+        metavar="CPU", help="host, cortex-m0plus, -m3, -m4, -m7, -m33 or -m55; cortex-m4 unless "
+        "given, for sim, verify and evaluate host: the code of cortex-m4, run natively.")] = None
+    strategy: Annotated[str, typer.Option(
+        metavar="NAME", help=" | ".join(STRATEGIES) + ".")] = "auto"
+    input_memory: Annotated[str, typer.Option(
+        metavar="WHERE", help="resident: the input counts; excluded: it lies in the caller's "
+        "memory; streamed: row by row.")] = "resident"
+    max_overhead: Annotated[str | None, typer.Option(
+        metavar="PERCENT", help="Extra multiply-accumulates that are acceptable, e.g. 5%.")] = None
+
+    def limits(self) -> Limits:
+        """The limits given; UsageError names the option that cannot be read."""
+        from tinyeff.ir import Limits  # numpy: not needed for --help
+
+        return Limits(
+            sram_bytes=None if self.sram is None else parse_size(self.sram, "--sram"),
+            flash_bytes=None if self.flash is None else parse_size(self.flash, "--flash"),
+            strategy=one_of(self.strategy, STRATEGIES, "--strategy"),
+            input_memory=one_of(self.input_memory, INPUT_MEMORIES, "--input-memory"),
+            max_overhead=None if self.max_overhead is None else parse_fraction(
+                self.max_overhead, "--max-overhead"),
+        )
+
+    def target(self, default: str = "cortex-m4") -> Target:
+        """The CPU to generate code for."""
+        from tinyeff.targets import target_for
+
+        return target_for(self.cpu or default)
+
+    def recorded(self) -> dict[str, Any]:
+        """The options that were given, for the manifest."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """How a command reports."""
+
+    json: Annotated[bool, typer.Option(
+        "--json", help="One JSON object on standard output, everything else on standard error.",
+    )] = False
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")] = False
+
+
+def parse_size(text: str, option: str) -> int:
+    """Bytes from '262144', '256k' or '1m' (k = 1024); UsageError names `option`."""
+    match = re.fullmatch(r"(\d{1,12})(\.\d{1,6})?\s*([km]?)(?:ib)?", text.strip().lower())
+    if match:
+        size = float(match[1] + (match[2] or "")) * SUFFIXES[match[3]]
+        if size == int(size):
+            return int(size)
+    raise UsageError(f"{option} {text}: a size is a whole number of bytes, or a number with k "
+                     "(1024 bytes) or m (1024 k), e.g. 256k")
+
+
+def parse_fraction(text: str, option: str) -> float:
+    """A fraction from '5%' or '0.05'; UsageError names `option`."""
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)\s*(%?)", text.strip())
+    if match:
+        return float(match[1]) / (100 if match[2] else 1)
+    raise UsageError(f"{option} {text}: expected is a percentage such as 5%, or a fraction such "
+                     "as 0.05")
+
+
+def one_of(text: str, known: tuple[str, ...], option: str) -> str:
+    """`text` itself where it is among `known`; UsageError lists them."""
+    if text not in known:
+        raise UsageError(f"{option} {text} is not known; use one of {', '.join(known)}")
+    return text
+
+
+def takes_options(function: Callable[..., int]) -> Callable[..., int]:
+    """A command whose parameters of a dataclass type become one option per field."""
+    hints = get_type_hints(function, include_extras=True)
+    groups: dict[str, type[Any]] = {}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(function).parameters.values():
+        hint = hints[parameter.name]
+        if is_dataclass(hint) and isinstance(hint, type):
+            groups[parameter.name] = hint
+            types = get_type_hints(hint, include_extras=True)
+            parameters += [
+                inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default,
+                                  annotation=types[f.name]) for f in fields(hint)
+            ]
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY,
+                                                annotation=hint))
+
+    @functools.wraps(function)
+    def command(**given: Any) -> int:
+        for name, group in groups.items():
+            given[name] = group(**{f.name: given.pop(f.name) for f in fields(group)})
+        return function(**given)
+
+    vars(command)["__signature__"] = inspect.Signature(parameters)
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command

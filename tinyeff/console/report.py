@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""Plans as people and programs read them: a screen of text, and a JSON object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from tinyeff.footprint import Footprint, footprint
+from tinyeff.ir import Graph, LayerMemory, Limits, Plan, Target
+from tinyeff.ops import operator_of
+from tinyeff.ops.operator import describe_shape, node_of
+from tinyeff.planner import Verdict, judge, plan
+from tinyeff.selection import select
+
+SCHEMA_VERSION = 1
+KIB, MIB = 1024, 1024 * 1024
+BAR = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """A model, its plan, and how that compares with what the user grants."""
+
+    graph: Graph
+    plan: Plan
+    limits: Limits
+    footprint: Footprint
+    verdict: Verdict
+
+
+def planned(graph: Graph, target: Target, limits: Limits) -> Planned:
+    """Select and plan a prepared graph, and judge the plan by the limits.
+
+    What the caller provides for outputs is SRAM of the user, and counts with the stack.
+    """
+    graph = select(graph, target)
+    chosen = plan(graph, target, limits)
+    foot = footprint(graph, chosen)
+    verdict = judge(chosen, limits, foot.stack_bytes + foot.output_bytes, foot.flash_bytes)
+    return Planned(graph, chosen, limits, foot, verdict)
+
+
+def kib(size: int) -> str:
+    """A size for people: '74.1 KiB', '231 KiB', '1 MiB', '640 bytes'."""
+    if size < KIB:
+        return f"{size} byte{'' if size == 1 else 's'}"
+    if size % MIB == 0:
+        return f"{size // MIB} MiB"
+    digits = 0 if size % KIB == 0 or size >= 100 * KIB else 1
+    return f"{size / KIB:,.{digits}f} KiB"
+
+
+def both(size: int) -> str:
+    """A size in bytes, and in KiB where that is shorter: '75,878 bytes (74.1 KiB)'."""
+    return f"{size:,} bytes ({kib(size)})" if size >= KIB else kib(size)
+
+
+def verdict_sentence(p: Planned) -> str:
+    """Whether it fits, and if not, by how much."""
+    v = p.verdict
+    needs = f"{kib(v.sram_bytes)} of SRAM, {kib(v.flash_bytes)} of flash"
+    granted = _granted(p.limits)
+    if not granted:
+        return f"needs {needs}"
+    if v.fits:
+        return f"fits {granted}: {needs}"
+    missing = []
+    if v.missing_sram_bytes:
+        missing.append(f"{both(v.missing_sram_bytes)} of SRAM")
+    if v.missing_flash_bytes:
+        missing.append(f"{both(v.missing_flash_bytes)} of flash")
+    return f"does not fit {granted}: needs {needs}; {' and '.join(missing)} too much"
+
+
+def _granted(limits: Limits) -> str:
+    sram, flash = limits.sram_bytes, limits.flash_bytes
+    if sram is not None and flash is not None:
+        return f"{kib(sram)} of SRAM and {kib(flash)} of flash"
+    if sram is not None:
+        return kib(sram)
+    return "" if flash is None else f"{kib(flash)} of flash"
+
+
+def blame(p: Planned) -> Iterator[str]:
+    """For each limit that is broken, the operator that is to blame."""
+    graph, v = p.graph, p.verdict
+    if v.missing_sram_bytes and v.peak_op is not None:
+        op = graph.ops[v.peak_op]
+        yield (f"to blame: layer {v.peak_op}, {op.kind} '{op.name}' "
+               f"({_shapes(graph, v.peak_op)}), needs {both(v.peak_bytes)} of the arena "
+               "while it runs")
+    if v.missing_flash_bytes and p.plan.variants:
+        worst = max(range(len(graph.ops)), key=lambda n: p.plan.variants[n].const_bytes)
+        op = graph.ops[worst]
+        yield (f"to blame: layer {worst}, {op.kind} '{op.name}', has the most constants: "
+               f"{both(p.plan.variants[worst].const_bytes)}")
+
+
+def _shapes(graph: Graph, op: int) -> str:
+    node = node_of(graph, graph.ops[op])
+    inputs = ", ".join(describe_shape(t.shape) for t in node.activations)
+    return f"{inputs} -> {describe_shape(node.output.shape)}"
+
+
+def plan_object(p: Planned) -> dict[str, Any]:
+    """The JSON object of `tinyeff plan`."""
+    chosen, foot, v = p.plan, p.footprint, p.verdict
+    overhead = chosen.extra_macs / chosen.macs if chosen.macs else 0.0
+    figures = {"activation_bytes": chosen.activation_bytes, "arena_bytes": chosen.arena_bytes,
+               "overhead": overhead}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "model": p.graph.source.name,
+        "cpu": chosen.target.cpu,
+        "quantized": not p.graph.is_float,
+        "fits": v.fits,
+        "strategy": chosen.strategy,
+        "input_memory": chosen.input_memory,
+        "activation_bytes": chosen.activation_bytes,
+        "scratch_bytes": chosen.scratch_bytes,
+        "arena_bytes": chosen.arena_bytes,
+        "lower_bound_bytes": chosen.lower_bound_bytes,
+        "stack_bytes": foot.stack_bytes,
+        "input_bytes": foot.input_bytes,
+        "output_bytes": foot.output_bytes,
+        "sram_bytes": v.sram_bytes,
+        "flash_bytes": v.flash_bytes,
+        "const_bytes": foot.const_bytes,
+        "code_bytes": foot.code_bytes,
+        "table_bytes": foot.table_bytes,
+        "missing_sram_bytes": v.missing_sram_bytes,
+        "missing_flash_bytes": v.missing_flash_bytes,
+        "limits": {"sram_bytes": p.limits.sram_bytes, "flash_bytes": p.limits.flash_bytes},
+        "macs": chosen.macs,
+        "overhead": overhead,
+        "peak_layer": v.peak_op,
+        "strategies": {chosen.strategy: figures},
+        "front": [{"strategy": chosen.strategy, **figures}],
+        "layers": [_layer_object(p, memory) for memory in chosen.layers],
+    }
+
+
+def _layer_object(p: Planned, memory: LayerMemory) -> dict[str, Any]:
+    op = p.graph.ops[memory.op]
+    node = node_of(p.graph, op)
+    return {
+        "name": op.name, "kind": op.kind, "output_shape": list(node.output.shape),
+        "macs": operator_of(op.kind).macs(node), "live_bytes": memory.live_bytes,
+        "scratch_bytes": memory.scratch_bytes,
+        "const_bytes": p.plan.variants[memory.op].const_bytes,
+        "variant": p.plan.variants[memory.op].name,
+    }
+
+
+def summary(p: Planned) -> Iterator[str]:
+    """The figures behind the verdict, a line each."""
+    chosen, foot, v = p.plan, p.footprint, p.verdict
+    yield (f"SRAM   {v.sram_bytes:>11,} bytes = arena {chosen.arena_bytes:,} + stack "
+           f"{foot.stack_bytes:,} (assumed) + output {foot.output_bytes:,}")
+    yield (f"flash  {v.flash_bytes:>11,} bytes = constants {foot.const_bytes:,} + code about "
+           f"{foot.code_bytes:,} + tables about {foot.table_bytes:,}")
+    yield (f"work   {chosen.macs:>11,} multiply-accumulates; {chosen.strategy}, input "
+           f"{chosen.input_memory}, {chosen.target.cpu}")
+    if foot.input_bytes:
+        yield f"The caller must provide the input as well: {both(foot.input_bytes)}."
+    if p.graph.is_float:
+        yield ("This model computes in float32: planned as if quantized to int8 "
+               "(tinyeff quantize does that).")
+
+
+def layer_table(p: Planned, unicode: bool, rows: int) -> Table:
+    """A row per layer with the peak marked; of more than `rows` layers the largest, in order."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for title in ("#", "layer", "output", "MACs", "live bytes", ""):
+        right = title in ("#", "MACs", "live bytes")
+        table.add_column(title, justify="right" if right else "left", no_wrap=True)
+    layers = p.plan.layers
+    totals = [m.live_bytes + m.scratch_bytes for m in layers]
+    shown = _shown(totals, rows)
+    for n, memory in enumerate(layers):
+        if n in shown:
+            _add_layer(table, p, memory, max(totals), unicode)
+        elif n - 1 in shown or n == 0:
+            following = min((k for k in shown if k > n), default=len(layers))
+            most = max(totals[n:following])
+            table.add_row("", f"({following - n} more)", "", "", f"up to {most:,}", style="dim")
+    return table
+
+
+def _shown(totals: Sequence[int], rows: int) -> set[int]:
+    """The layers that get a row: all, or the largest; a gap between them takes a row as well."""
+    if len(totals) <= rows:
+        return set(range(len(totals)))
+    order = sorted(range(len(totals)), key=lambda n: (-totals[n], n))
+    shown: set[int] = set()
+    for n in order:
+        gaps = _gaps(shown | {n}, len(totals))
+        if len(shown) + 1 + gaps <= rows:
+            shown.add(n)
+    return shown
+
+
+def _gaps(shown: set[int], count: int) -> int:
+    """How many runs of layers without a row there are."""
+    return sum(n not in shown and (n == 0 or n - 1 in shown) for n in range(count))
+
+
+def _add_layer(table: Table, p: Planned, memory: LayerMemory, most: int, unicode: bool) -> None:
+    op = p.graph.ops[memory.op]
+    node = node_of(p.graph, op)
+    macs, total = operator_of(op.kind).macs(node), memory.live_bytes + memory.scratch_bytes
+    peak = memory.op == p.verdict.peak_op
+    bar = ("█" if unicode else "#") * (-(-BAR * total // most) if most else 0)
+    table.add_row(
+        str(memory.op), Text(op.kind), Text(describe_shape(node.output.shape)),
+        f"{macs:,}" if macs else "", f"{total:,}", Text(bar + (" peak" if peak else "")),
+        style="bold red" if peak else None,
+    )

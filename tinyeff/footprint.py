@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""What a planned model takes beside its arena: flash, stack, and the caller's own buffers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tinyeff.ir import Graph, Plan
+from tinyeff.ops import operator_of
+from tinyeff.ops.operator import node_of
+from tinyeff.planner import sizes
+
+STACK_BYTES = 2048
+"""Allowed for the stack of `*_run` where no compiler has reported it."""
+
+RUNNER_BYTES = 1024
+"""Code that every model has: the loops over rows, and `*_run` (370 to 700 bytes measured)."""
+
+STAGE_BYTES, INPUT_BYTES, OUTPUT_BYTES = 40, 40, 28
+"""sizeof te_stage, te_input and te_output on a 32-bit core."""
+
+PARAMETER_BYTES = 80
+"""A kernel's parameters: about 20 words."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes of flash by what they hold, and of SRAM outside the arena.
+
+    `const_bytes` (weights, biases, multipliers, tables of values) is exact; `code_bytes` and
+    `table_bytes` (the steps as data) are estimates. The caller provides `output_bytes`, and
+    `input_bytes` where the input is not in the arena.
+    """
+
+    const_bytes: int
+    code_bytes: int
+    table_bytes: int
+    stack_bytes: int
+    input_bytes: int
+    output_bytes: int
+
+    @property
+    def flash_bytes(self) -> int:
+        """All that lies in flash."""
+        return self.const_bytes + self.code_bytes + self.table_bytes
+
+
+def footprint(graph: Graph, plan: Plan) -> Footprint:
+    """The footprint of `graph` under `plan`; a float graph counts as the int8 it will become."""
+    code: dict[tuple[str, str], int] = {}
+    tables = 0
+    for op, variant in zip(graph.ops, plan.variants, strict=True):
+        node = node_of(graph, op)
+        if operator_of(op.kind).form_of(node) != "view":
+            code[op.kind, variant.name] = variant.code_bytes
+            tables += (STAGE_BYTES + PARAMETER_BYTES + OUTPUT_BYTES * len(node.outputs)
+                       + INPUT_BYTES * len(node.activations))
+    inputs = () if plan.input_memory == "resident" else graph.inputs
+    return Footprint(
+        const_bytes=sum(v.const_bytes for v in plan.variants),
+        code_bytes=RUNNER_BYTES + sum(code.values()),
+        table_bytes=tables,
+        stack_bytes=STACK_BYTES,
+        input_bytes=sum(sizes.size_bytes(graph.tensors[i]) for i in inputs),
+        output_bytes=sum(sizes.size_bytes(graph.tensors[i]) for i in graph.outputs),
+    )
