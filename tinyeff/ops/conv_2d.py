@@ -17,7 +17,8 @@ from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.operator import Node, Operator, Padding
 from tinyeff.ops.weights import folded_bias, image_limits, weight_limits
 
-CODE_BYTES = 500
+CODE_BYTES = 616
+"""Of the portable kernel on a Cortex-M4."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.operator import Node, Operator
 from tinyeff.ops.weights import accumulator_range, folded_bias, weight_limits
 
-CODE_BYTES = 500
+CODE_BYTES = 516
+"""Of the portable kernel on a Cortex-M4."""
 
 
 @dataclass(frozen=True)

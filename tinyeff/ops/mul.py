@@ -30,7 +30,7 @@ class Mul(Elementwise):
     """Source of the arithmetic: reference_integer_ops::MulElementwise and mul.cc of LiteRT."""
 
     kind = "MUL"
-    code_bytes = 400
+    code_bytes = 520
     cycles_per_value = 30
 
     def write(self, node: Node[ElementwiseAttrs]) -> Any:
