@@ -17,6 +17,8 @@ from tinyeff import resources
 from tinyeff.emitter import naming
 from tinyeff.emitter.manifest import MANIFEST, SCHEMA_VERSION, Manifest
 from tinyeff.ir import Access, Buffer, ConstArray, Program, Step, Tensor
+from tinyeff.ops import operator_of
+from tinyeff.ops.operator import node_of
 
 Sources = Mapping[str, str]
 """Relative path -> text, in the order in which a reader should open them."""
@@ -290,10 +292,16 @@ def _manifest(
             "activation_bytes": plan.activation_bytes, "scratch_bytes": plan.scratch_bytes,
             "arena_bytes": plan.arena_bytes, "arena_align": plan.arena_align,
             "macs": plan.macs, "extra_macs": plan.extra_macs,
-            "steps": [{"name": s.name, "kind": s.kind} for s in program.steps],
+            "steps": [_step_entry(program, step) for step in program.steps],
         },
         "inputs": ports(graph.inputs),
         "outputs": ports(graph.outputs),
         "labels": list(options.labels),
         "files": {name: sha256(text) for name, text in files.items()},
     }
+
+
+def _step_entry(program: Program, step: Step) -> dict[str, Any]:
+    node = node_of(program.graph, program.graph.ops[step.op])
+    return {"name": step.name, "kind": step.kind, "macs": operator_of(step.kind).macs(node),
+            "output_shape": list(node.output.shape)}
