@@ -135,7 +135,7 @@ def quantized(tf: Any, model: Any) -> bytes:
 
 
 def main() -> None:
-    """Write shapes_int8.tflite, shapes_eval.npz and shapes_labels.txt."""
+    """Write the model, the images to evaluate it on, one image alone, and the labels."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=FOLDER, help="folder of the files")
     parser.add_argument("--keras", type=Path, help="write the trained Keras model here as well")
@@ -153,6 +153,7 @@ def main() -> None:
     (arguments.output / "shapes_int8.tflite").write_bytes(quantized(tf, model))
     np.savez_compressed(arguments.output / "shapes_eval.npz", x=images,
                         labels=labels.astype(np.int8))
+    np.save(arguments.output / "triangle.npy", images[LABELS.index("triangle")])
     (arguments.output / "shapes_labels.txt").write_text("\n".join(LABELS) + "\n", newline="\n")
 
 

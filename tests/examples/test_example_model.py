@@ -38,6 +38,13 @@ def test_images_are_those_that_the_script_draws() -> None:
     assert np.mean(data["x"] != images) < 0.001
 
 
+def test_one_image_alone_is_a_triangle() -> None:
+    data = np.load(EXAMPLES / "shapes_eval.npz")
+    image = np.load(EXAMPLES / "triangle.npy")
+    assert script.LABELS[data["labels"][3]] == "triangle"
+    np.testing.assert_array_equal(image, data["x"][3])
+
+
 def test_labels_are_those_of_the_script() -> None:
     text = (EXAMPLES / "shapes_labels.txt").read_text(encoding="utf-8")
     assert tuple(text.split()) == script.LABELS
