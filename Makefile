@@ -24,7 +24,7 @@ help: ## List these commands
 demo: $(VENV)/.installed ## Install, then plan, generate, simulate and verify the example model
 	$(BIN)/tinyeff plan $(EXAMPLE) --sram 256k
 	$(BIN)/tinyeff codegen $(EXAMPLE) -o build/shapes --name shapes --labels examples/shapes_labels.txt
-	$(BIN)/tinyeff sim build/shapes
+	$(BIN)/tinyeff sim build/shapes --input examples/triangle.npy
 	$(BIN)/tinyeff verify $(EXAMPLE) --data examples/shapes_eval.npz
 	$(BIN)/tinyeff evaluate $(EXAMPLE) --data examples/shapes_eval.npz
 
@@ -44,8 +44,9 @@ check: $(VENV)/.installed-dev ## Style and types: ruff, mypy, clang-format, comp
 	$(BIN)/mypy
 	$(BIN)/python .ci/check_c.py
 
-golden: $(VENV)/.installed-dev ## Write tests/golden anew after a change of the generated code
+golden: $(VENV)/.installed-all ## Write tests/golden and the output in README.md anew
 	$(BIN)/python -m tests.golden_files
+	$(BIN)/python -m tests.readme_blocks
 
 bench: $(VENV)/.installed-all ## The tables of benchmarks/
 	$(BIN)/python -m benchmarks

@@ -355,237 +355,323 @@ static const te_softmax_params softmax_12_params = {
 static const te_input conv_2d_0_in[] = {
     /* serving_default_image:0 */
     {.start = 1088, .row_bytes = 32, .rows = 32, .pixels = 32, .ring_rows = 32,
-     .count = 3, .step = 2, .offset = 0, .divisor = 1, .memory = 0},
+     .pixel_bytes = 1, .count = 3, .step = 2, .offset = 0, .divisor = 1,
+     .memory = 0, .producer = -1},
 };
 static const te_output conv_2d_0_out[] = {
     /* functional_1_1/re_lu_8_1/Relu;functional_1_1/batch_normal... */
     {.start = 0, .row_bytes = 128, .rows = 16, .pixels = 16, .ring_rows = 16,
-     .memory = 0, .tensor = 22},
+     .pixel_bytes = 8, .memory = 0, .inner = 0, .tensor = 22},
 };
 
 static const te_input depthwise_conv_2d_1_in[] = {
     /* functional_1_1/re_lu_8_1/Relu;functional_1_1/batch_normal... */
     {.start = 0, .row_bytes = 128, .rows = 16, .pixels = 16, .ring_rows = 16,
-     .count = 3, .step = 1, .offset = -1, .divisor = 1, .memory = 0},
+     .pixel_bytes = 8, .count = 3, .step = 1, .offset = -1, .divisor = 1,
+     .memory = 0, .producer = -1},
 };
 static const te_output depthwise_conv_2d_1_out[] = {
     /* functional_1_1/re_lu_9_1/Relu;functional_1_1/batch_normal... */
     {.start = 2304, .row_bytes = 128, .rows = 16, .pixels = 16, .ring_rows = 16,
-     .memory = 0, .tensor = 23},
+     .pixel_bytes = 8, .memory = 0, .inner = 0, .tensor = 23},
 };
 
 static const te_input conv_2d_2_in[] = {
     /* functional_1_1/re_lu_9_1/Relu;functional_1_1/batch_normal... */
     {.start = 2304, .row_bytes = 128, .rows = 16, .pixels = 16, .ring_rows = 16,
-     .count = 1, .step = 1, .offset = 0, .divisor = 1, .memory = 0},
+     .pixel_bytes = 8, .count = 1, .step = 1, .offset = 0, .divisor = 1,
+     .memory = 0, .producer = -1},
 };
 static const te_output conv_2d_2_out[] = {
     /* functional_1_1/re_lu_10_1/Relu;functional_1_1/batch_norma... */
     {.start = 128, .row_bytes = 256, .rows = 16, .pixels = 16, .ring_rows = 16,
-     .memory = 0, .tensor = 24},
+     .pixel_bytes = 16, .memory = 0, .inner = 0, .tensor = 24},
 };
 
 static const te_input depthwise_conv_2d_3_in[] = {
     /* functional_1_1/re_lu_10_1/Relu;functional_1_1/batch_norma... */
     {.start = 128, .row_bytes = 256, .rows = 16, .pixels = 16, .ring_rows = 16,
-     .count = 3, .step = 2, .offset = 0, .divisor = 1, .memory = 0},
+     .pixel_bytes = 16, .count = 3, .step = 2, .offset = 0, .divisor = 1,
+     .memory = 0, .producer = -1},
 };
 static const te_output depthwise_conv_2d_3_out[] = {
     /* functional_1_1/re_lu_11_1/Relu;functional_1_1/batch_norma... */
     {.start = 0, .row_bytes = 128, .rows = 8, .pixels = 8, .ring_rows = 8,
-     .memory = 0, .tensor = 25},
+     .pixel_bytes = 16, .memory = 0, .inner = 0, .tensor = 25},
 };
 
 static const te_input conv_2d_4_in[] = {
     /* functional_1_1/re_lu_11_1/Relu;functional_1_1/batch_norma... */
     {.start = 0, .row_bytes = 1024, .rows = 1, .pixels = 64, .ring_rows = 1,
-     .count = 1, .step = 1, .offset = 0, .divisor = 1, .memory = 0},
+     .pixel_bytes = 16, .count = 1, .step = 1, .offset = 0, .divisor = 1,
+     .memory = 0, .producer = -1},
 };
 static const te_output conv_2d_4_out[] = {
     /* functional_1_1/re_lu_12_1/Relu;functional_1_1/batch_norma... */
     {.start = 1024, .row_bytes = 1536, .rows = 1, .pixels = 64, .ring_rows = 1,
-     .memory = 0, .tensor = 26},
+     .pixel_bytes = 24, .memory = 0, .inner = 0, .tensor = 26},
 };
 
 static const te_input depthwise_conv_2d_5_in[] = {
     /* functional_1_1/re_lu_12_1/Relu;functional_1_1/batch_norma... */
     {.start = 1024, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
-     .count = 3, .step = 1, .offset = -1, .divisor = 1, .memory = 0},
+     .pixel_bytes = 24, .count = 3, .step = 1, .offset = -1, .divisor = 1,
+     .memory = 0, .producer = -1},
 };
 static const te_output depthwise_conv_2d_5_out[] = {
     /* functional_1_1/re_lu_13_1/Relu;functional_1_1/batch_norma... */
-    {.start = 2752, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
-     .memory = 0, .tensor = 27},
+    {.start = 2816, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
+     .pixel_bytes = 24, .memory = 0, .inner = 0, .tensor = 27},
 };
 
 static const te_input conv_2d_6_in[] = {
     /* functional_1_1/re_lu_13_1/Relu;functional_1_1/batch_norma... */
-    {.start = 2752, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
-     .count = 1, .step = 1, .offset = 0, .divisor = 1, .memory = 0},
+    {.start = 2816, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
+     .pixel_bytes = 24, .count = 1, .step = 1, .offset = 0, .divisor = 1,
+     .memory = 0, .producer = -1},
 };
 static const te_output conv_2d_6_out[] = {
     /* functional_1_1/batch_normalization_15_1/batchnorm/add_1;f... */
     {.start = 2560, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
-     .memory = 0, .tensor = 28},
+     .pixel_bytes = 24, .memory = 0, .inner = 0, .tensor = 28},
 };
 
 static const te_input add_7_in[] = {
     /* functional_1_1/re_lu_12_1/Relu;functional_1_1/batch_norma... */
     {.start = 1024, .row_bytes = 1536, .rows = 1, .pixels = 64, .ring_rows = 1,
-     .count = 1, .step = 1, .offset = 0, .divisor = 1, .memory = 0},
+     .pixel_bytes = 24, .count = 1, .step = 1, .offset = 0, .divisor = 1,
+     .memory = 0, .producer = -1},
     /* functional_1_1/batch_normalization_15_1/batchnorm/add_1;f... */
     {.start = 2560, .row_bytes = 1536, .rows = 1, .pixels = 64, .ring_rows = 1,
-     .count = 1, .step = 1, .offset = 0, .divisor = 1, .memory = 0},
+     .pixel_bytes = 24, .count = 1, .step = 1, .offset = 0, .divisor = 1,
+     .memory = 0, .producer = -1},
 };
 static const te_output add_7_out[] = {
     /* functional_1_1/add_1_1/Add */
     {.start = 0, .row_bytes = 1536, .rows = 1, .pixels = 64, .ring_rows = 1,
-     .memory = 0, .tensor = 29},
+     .pixel_bytes = 24, .memory = 0, .inner = 0, .tensor = 29},
 };
 
 static const te_input depthwise_conv_2d_8_in[] = {
     /* functional_1_1/add_1_1/Add */
     {.start = 0, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
-     .count = 3, .step = 2, .offset = 0, .divisor = 1, .memory = 0},
+     .pixel_bytes = 24, .count = 3, .step = 2, .offset = 0, .divisor = 1,
+     .memory = 0, .producer = -1},
 };
 static const te_output depthwise_conv_2d_8_out[] = {
     /* functional_1_1/re_lu_14_1/Relu;functional_1_1/batch_norma... */
     {.start = 1536, .row_bytes = 96, .rows = 4, .pixels = 4, .ring_rows = 4,
-     .memory = 0, .tensor = 30},
+     .pixel_bytes = 24, .memory = 0, .inner = 0, .tensor = 30},
 };
 
 static const te_input conv_2d_9_in[] = {
     /* functional_1_1/re_lu_14_1/Relu;functional_1_1/batch_norma... */
     {.start = 1536, .row_bytes = 384, .rows = 1, .pixels = 16, .ring_rows = 1,
-     .count = 1, .step = 1, .offset = 0, .divisor = 1, .memory = 0},
+     .pixel_bytes = 24, .count = 1, .step = 1, .offset = 0, .divisor = 1,
+     .memory = 0, .producer = -1},
 };
 static const te_output conv_2d_9_out[] = {
     /* functional_1_1/re_lu_15_1/Relu;functional_1_1/batch_norma... */
     {.start = 0, .row_bytes = 768, .rows = 1, .pixels = 16, .ring_rows = 1,
-     .memory = 0, .tensor = 31},
+     .pixel_bytes = 48, .memory = 0, .inner = 0, .tensor = 31},
 };
 
 static const te_input mean_10_in[] = {
     /* functional_1_1/re_lu_15_1/Relu;functional_1_1/batch_norma... */
     {.start = 0, .row_bytes = 192, .rows = 4, .pixels = 4, .ring_rows = 4,
-     .count = 1, .step = 1, .offset = 0, .divisor = 1, .memory = 0},
+     .pixel_bytes = 48, .count = 1, .step = 1, .offset = 0, .divisor = 1,
+     .memory = 0, .producer = -1},
 };
 static const te_output mean_10_out[] = {
     /* functional_1_1/global_average_pooling2d_1_1/Mean */
     {.start = 0, .row_bytes = 48, .rows = 1, .pixels = 1, .ring_rows = 1,
-     .memory = 0, .tensor = 32},
+     .pixel_bytes = 48, .memory = 0, .inner = 0, .tensor = 32},
 };
 
 static const te_input fully_connected_11_in[] = {
     /* functional_1_1/global_average_pooling2d_1_1/Mean */
     {.start = 0, .row_bytes = 48, .rows = 1, .pixels = 1, .ring_rows = 1,
-     .count = 1, .step = 1, .offset = 0, .divisor = 1, .memory = 0},
+     .pixel_bytes = 48, .count = 1, .step = 1, .offset = 0, .divisor = 1,
+     .memory = 0, .producer = -1},
 };
 static const te_output fully_connected_11_out[] = {
     /* functional_1_1/shape_1/MatMul;functional_1_1/shape_1/BiasAdd */
     {.start = 48, .row_bytes = 6, .rows = 1, .pixels = 1, .ring_rows = 1,
-     .memory = 0, .tensor = 33},
+     .pixel_bytes = 6, .memory = 0, .inner = 0, .tensor = 33},
 };
 
 static const te_input softmax_12_in[] = {
     /* functional_1_1/shape_1/MatMul;functional_1_1/shape_1/BiasAdd */
     {.start = 48, .row_bytes = 6, .rows = 1, .pixels = 1, .ring_rows = 1,
-     .count = 1, .step = 1, .offset = 0, .divisor = 1, .memory = 0},
+     .pixel_bytes = 6, .count = 1, .step = 1, .offset = 0, .divisor = 1,
+     .memory = 0, .producer = -1},
 };
 static const te_output softmax_12_out[] = {
     /* StatefulPartitionedCall_1:0 */
     {.start = 0, .row_bytes = 6, .rows = 1, .pixels = 1, .ring_rows = 1,
-     .memory = 1, .tensor = 34},
+     .pixel_bytes = 6, .memory = 1, .inner = 0, .tensor = 34},
 };
 
-/* ---- Steps, in the order in which they run ---------------------------------------------------- */
+/* ---- Stages, in the order in which they run --------------------------------------------------- */
 
 static const te_stage stages[] = {
-    /* CONV_2D: 32x32x1 -> 16x16x8 */
+    /* 0: CONV_2D: 32x32x1 -> 16x16x8 */
     {.form = TE_ROWS, .kernel.rows = te_conv_2d, .params = &conv_2d_0_params,
      .inputs = conv_2d_0_in, .outputs = conv_2d_0_out,
      .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
-    /* DEPTHWISE_CONV_2D: 16x16x8 -> 16x16x8 */
+    /* 1: DEPTHWISE_CONV_2D: 16x16x8 -> 16x16x8 */
     {.form = TE_ROWS, .kernel.rows = te_depthwise_conv_2d, .params = &depthwise_conv_2d_1_params,
      .inputs = depthwise_conv_2d_1_in, .outputs = depthwise_conv_2d_1_out,
      .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
-    /* CONV_2D: 16x16x8 -> 16x16x16 */
+    /* 2: CONV_2D: 16x16x8 -> 16x16x16 */
     {.form = TE_ROWS, .kernel.rows = te_conv_2d, .params = &conv_2d_2_params,
      .inputs = conv_2d_2_in, .outputs = conv_2d_2_out,
      .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
-    /* DEPTHWISE_CONV_2D: 16x16x16 -> 8x8x16 */
+    /* 3: DEPTHWISE_CONV_2D: 16x16x16 -> 8x8x16 */
     {.form = TE_ROWS, .kernel.rows = te_depthwise_conv_2d, .params = &depthwise_conv_2d_3_params,
      .inputs = depthwise_conv_2d_3_in, .outputs = depthwise_conv_2d_3_out,
      .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
-    /* CONV_2D: 8x8x16 -> 8x8x24 */
+    /* 4: CONV_2D: 8x8x16 -> 8x8x24 */
     {.form = TE_ROWS, .kernel.rows = te_conv_2d, .params = &conv_2d_4_params,
      .inputs = conv_2d_4_in, .outputs = conv_2d_4_out,
      .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
-    /* DEPTHWISE_CONV_2D: 8x8x24 -> 8x8x24 */
+    /* 5: DEPTHWISE_CONV_2D: 8x8x24 -> 8x8x24 */
     {.form = TE_ROWS, .kernel.rows = te_depthwise_conv_2d, .params = &depthwise_conv_2d_5_params,
      .inputs = depthwise_conv_2d_5_in, .outputs = depthwise_conv_2d_5_out,
      .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
-    /* CONV_2D: 8x8x24 -> 8x8x24 */
+    /* 6: CONV_2D: 8x8x24 -> 8x8x24 */
     {.form = TE_ROWS, .kernel.rows = te_conv_2d, .params = &conv_2d_6_params,
      .inputs = conv_2d_6_in, .outputs = conv_2d_6_out,
      .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
-    /* ADD: 8x8x24, 8x8x24 -> 8x8x24 */
+    /* 7: ADD: 8x8x24, 8x8x24 -> 8x8x24 */
     {.form = TE_ROWS, .kernel.rows = te_add, .params = &add_7_params,
      .inputs = add_7_in, .outputs = add_7_out,
      .n_inputs = 2, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
-    /* DEPTHWISE_CONV_2D: 8x8x24 -> 4x4x24 */
+    /* 8: DEPTHWISE_CONV_2D: 8x8x24 -> 4x4x24 */
     {.form = TE_ROWS, .kernel.rows = te_depthwise_conv_2d, .params = &depthwise_conv_2d_8_params,
      .inputs = depthwise_conv_2d_8_in, .outputs = depthwise_conv_2d_8_out,
      .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
-    /* CONV_2D: 4x4x24 -> 4x4x48 */
+    /* 9: CONV_2D: 4x4x24 -> 4x4x48 */
     {.form = TE_ROWS, .kernel.rows = te_conv_2d, .params = &conv_2d_9_params,
      .inputs = conv_2d_9_in, .outputs = conv_2d_9_out,
      .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
-    /* MEAN: 4x4x48 -> 48 */
+    /* 10: MEAN: 4x4x48 -> 48 */
     {.form = TE_ACCUMULATE, .kernel.accumulate = &te_mean_accumulate, .params = &mean_10_params,
      .inputs = mean_10_in, .outputs = mean_10_out,
      .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = 768},
-    /* FULLY_CONNECTED: 48 -> 6 */
+    /* 11: FULLY_CONNECTED: 48 -> 6 */
     {.form = TE_ROWS, .kernel.rows = te_fully_connected, .params = &fully_connected_11_params,
      .inputs = fully_connected_11_in, .outputs = fully_connected_11_out,
      .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
-    /* SOFTMAX: 6 -> 6 */
+    /* 12: SOFTMAX: 6 -> 6 */
     {.form = TE_ROWS, .kernel.rows = te_softmax, .params = &softmax_12_params,
      .inputs = softmax_12_in, .outputs = softmax_12_out,
      .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
 };
 
+static const te_group groups[] = {
+    /* 0: conv_2d_0 */
+    {.stages = &stages[0], .needs = NULL, .n_stages = 1, .n_needs = 0,
+     .rows = 16, .pixels = 16, .tile_rows = 1, .tile_pixels = 16, .slides = 0, .complete = 1},
+    /* 1: depthwise_conv_2d_1 */
+    {.stages = &stages[1], .needs = NULL, .n_stages = 1, .n_needs = 0,
+     .rows = 16, .pixels = 16, .tile_rows = 1, .tile_pixels = 16, .slides = 0, .complete = 1},
+    /* 2: conv_2d_2 */
+    {.stages = &stages[2], .needs = NULL, .n_stages = 1, .n_needs = 0,
+     .rows = 16, .pixels = 16, .tile_rows = 1, .tile_pixels = 16, .slides = 0, .complete = 1},
+    /* 3: depthwise_conv_2d_3 */
+    {.stages = &stages[3], .needs = NULL, .n_stages = 1, .n_needs = 0,
+     .rows = 8, .pixels = 8, .tile_rows = 1, .tile_pixels = 8, .slides = 0, .complete = 1},
+    /* 4: conv_2d_4 */
+    {.stages = &stages[4], .needs = NULL, .n_stages = 1, .n_needs = 0,
+     .rows = 1, .pixels = 64, .tile_rows = 1, .tile_pixels = 64, .slides = 0, .complete = 1},
+    /* 5: depthwise_conv_2d_5 */
+    {.stages = &stages[5], .needs = NULL, .n_stages = 1, .n_needs = 0,
+     .rows = 8, .pixels = 8, .tile_rows = 1, .tile_pixels = 8, .slides = 0, .complete = 1},
+    /* 6: conv_2d_6 */
+    {.stages = &stages[6], .needs = NULL, .n_stages = 1, .n_needs = 0,
+     .rows = 8, .pixels = 8, .tile_rows = 1, .tile_pixels = 8, .slides = 0, .complete = 1},
+    /* 7: add_7 */
+    {.stages = &stages[7], .needs = NULL, .n_stages = 1, .n_needs = 0,
+     .rows = 1, .pixels = 64, .tile_rows = 1, .tile_pixels = 64, .slides = 0, .complete = 1},
+    /* 8: depthwise_conv_2d_8 */
+    {.stages = &stages[8], .needs = NULL, .n_stages = 1, .n_needs = 0,
+     .rows = 4, .pixels = 4, .tile_rows = 1, .tile_pixels = 4, .slides = 0, .complete = 1},
+    /* 9: conv_2d_9 */
+    {.stages = &stages[9], .needs = NULL, .n_stages = 1, .n_needs = 0,
+     .rows = 1, .pixels = 16, .tile_rows = 1, .tile_pixels = 16, .slides = 0, .complete = 1},
+    /* 10: mean_10 */
+    {.stages = &stages[10], .needs = NULL, .n_stages = 1, .n_needs = 0,
+     .rows = 4, .pixels = 4, .tile_rows = 1, .tile_pixels = 4, .slides = 0, .complete = 1},
+    /* 11: fully_connected_11 */
+    {.stages = &stages[11], .needs = NULL, .n_stages = 1, .n_needs = 0,
+     .rows = 1, .pixels = 1, .tile_rows = 1, .tile_pixels = 1, .slides = 0, .complete = 1},
+    /* 12: softmax_12 */
+    {.stages = &stages[12], .needs = NULL, .n_stages = 1, .n_needs = 0,
+     .rows = 1, .pixels = 1, .tile_rows = 1, .tile_pixels = 1, .slides = 0, .complete = 1},
+};
+
+static const te_segment segments[] = {
+    {.first = 0, .end = 1, .progress = TE_NO_MEMORY}, /* per-layer */
+    {.first = 1, .end = 2, .progress = TE_NO_MEMORY}, /* per-layer */
+    {.first = 2, .end = 3, .progress = TE_NO_MEMORY}, /* per-layer */
+    {.first = 3, .end = 4, .progress = TE_NO_MEMORY}, /* per-layer */
+    {.first = 4, .end = 5, .progress = TE_NO_MEMORY}, /* per-layer */
+    {.first = 5, .end = 6, .progress = TE_NO_MEMORY}, /* per-layer */
+    {.first = 6, .end = 7, .progress = TE_NO_MEMORY}, /* per-layer */
+    {.first = 7, .end = 8, .progress = TE_NO_MEMORY}, /* per-layer */
+    {.first = 8, .end = 9, .progress = TE_NO_MEMORY}, /* per-layer */
+    {.first = 9, .end = 10, .progress = TE_NO_MEMORY}, /* per-layer */
+    {.first = 10, .end = 11, .progress = TE_NO_MEMORY}, /* per-layer */
+    {.first = 11, .end = 12, .progress = TE_NO_MEMORY}, /* per-layer */
+    {.first = 12, .end = 13, .progress = TE_NO_MEMORY}, /* per-layer */
+};
+
 enum {
-    N_STAGES = sizeof(stages) / sizeof(stages[0]),
+    N_SEGMENTS = sizeof(segments) / sizeof(segments[0]),
+    MAX_STAGES = 1, /* of a group */
     MAX_IN_ROWS = 3,
     MAX_OUT_ROWS = 1,
     N_MEMORIES = 2
 };
 
-/* The memories that steps address: the arena, the outputs, the inputs kept outside. */
+/* The memories that stages address: the arena, the outputs, the inputs kept outside. */
 typedef struct {
     const int8_t *read[N_MEMORIES];
     int8_t *write[N_MEMORIES];
 } memories;
 
-/* ---- Running a step --------------------------------------------------------------------------- */
+/* What a stage computes for the present tile of its group: rows [y0, y1) of columns [x0, x1).
+ * Of these, columns up to `held` are there already, from the tile on the left. */
+typedef struct {
+    int32_t y0;
+    int32_t y1;
+    int32_t x0;
+    int32_t x1;
+    int32_t held;
+} tile;
+
+/* ---- Running a stage -------------------------------------------------------------------------- */
 
 static uint32_t ring_row(int32_t row, int32_t ring_rows)
 {
     return (uint32_t)(row < ring_rows ? row : row % ring_rows);
 }
 
-static const int8_t *input_row(const te_input *in, const memories *m, int32_t row)
+/* Row `row` of an input, from column `x0` of the image on; null outside the image. */
+static const int8_t *input_row(const te_input *in, const memories *m, int32_t row, int32_t x0)
 {
     if (row < 0 || row >= in->rows) {
         return NULL;
     }
-    return m->read[in->memory] + in->start + ring_row(row, in->ring_rows) * in->row_bytes;
+    return m->read[in->memory] + in->start + ring_row(row, in->ring_rows) * in->row_bytes +
+           (uint32_t)x0 * in->pixel_bytes;
 }
 
-static int8_t *output_row(const te_output *out, const memories *m, int32_t row)
+static int8_t *output_row(const te_output *out, const memories *m, int32_t row, int32_t x0)
 {
-    return m->write[out->memory] + out->start + ring_row(row, out->ring_rows) * out->row_bytes;
+    return m->write[out->memory] + out->start + ring_row(row, out->ring_rows) * out->row_bytes +
+           (uint32_t)x0 * out->pixel_bytes;
 }
 
 static void *private_memory(const memories *m, uint32_t start)
@@ -593,23 +679,30 @@ static void *private_memory(const memories *m, uint32_t start)
     return start == TE_NO_MEMORY ? NULL : m->write[0] + start;
 }
 
-/* First input row that output row y needs; rounds down below zero as well. */
-static int32_t first_row(const te_input *in, int32_t y)
+/* The image column that the rows of an input begin with. */
+static int32_t origin_of(const te_input *in, const tile *tiles)
 {
-    const int32_t scaled = y * in->step + in->offset;
-    const int32_t row = in->divisor == 1 ? scaled : scaled / in->divisor;
-    return row * in->divisor > scaled ? row - 1 : row;
+    return in->producer >= 0 ? tiles[in->producer].x0 : 0;
 }
 
-/* Shows rows [y, end) of every output to the trace, if there is one. */
-static void trace_rows(const te_stage *s, const memories *m, int32_t y, int32_t end)
+/* floor((y * step + offset) / divisor) */
+static int32_t first_row(int32_t y, int32_t step, int32_t offset, int32_t divisor)
+{
+    const int32_t scaled = y * step + offset;
+    const int32_t row = divisor == 1 ? scaled : scaled / divisor;
+    return row * divisor > scaled ? row - 1 : row;
+}
+
+/* Shows columns [x0, x1) of rows [y, end) of every output to the trace, if there is one. */
+static void trace_rows(const te_stage *s, const memories *m, int32_t y, int32_t end, int32_t x0,
+                       int32_t x1, int32_t origin)
 {
 #ifdef TINYEFF_TRACE
     for (int32_t i = 0; i < s->n_outputs; i++) {
         const te_output *out = &s->outputs[i];
-        for (int32_t row = y; row < end && row < out->rows; row++) {
-            const int32_t pitch = (int32_t)out->row_bytes / out->pixels;
-            shapes_trace(out->tensor, row, 0, out->pixels, output_row(out, m, row), pitch);
+        for (int32_t row = y; row < te_least(end, out->rows); row++) {
+            shapes_trace(out->tensor, row, x0, te_least(x1, out->pixels),
+                        output_row(out, m, row, x0 - (out->inner ? origin : 0)), out->pixel_bytes);
         }
     }
 #else
@@ -617,52 +710,134 @@ static void trace_rows(const te_stage *s, const memories *m, int32_t y, int32_t 
     (void)m;
     (void)y;
     (void)end;
+    (void)x0;
+    (void)x1;
+    (void)origin;
 #endif
 }
 
-static void run_rows(const te_stage *s, const memories *m)
+/* First input row that output row y needs. */
+static int32_t input_first(const te_input *in, int32_t y)
+{
+    return first_row(y, in->step, in->offset, in->divisor);
+}
+
+/* Computes tile `t` of the stage; `tiles` are those of all stages of the group. */
+static void run_rows(const te_stage *s, const memories *m, const tile *tiles, const tile *t)
 {
     const int8_t *in_rows[MAX_IN_ROWS];
     int8_t *out_rows[MAX_OUT_ROWS];
-    const te_output *first_out = &s->outputs[0];
-    for (int32_t y = 0; y < first_out->rows; y += s->rows_per_call) {
-        const int32_t left = first_out->rows - y;
-        const int32_t n_rows = left < s->rows_per_call ? left : s->rows_per_call;
+    const int32_t x0 = te_most(t->x0, t->held);
+    int32_t in_x0 = 0;
+    for (int32_t i = 0; i < s->n_inputs; i++) {
+        in_x0 = te_most(in_x0, origin_of(&s->inputs[i], tiles));
+    }
+    for (int32_t y = t->y0; y < t->y1 && x0 < t->x1; y += s->rows_per_call) {
+        const int32_t n_rows = te_least(s->rows_per_call, t->y1 - y);
         int32_t n = 0;
         for (int32_t i = 0; i < s->n_inputs; i++) {
             const te_input *in = &s->inputs[i];
-            const int32_t end = first_row(in, y + n_rows - 1) + in->count;
-            for (int32_t row = first_row(in, y); row < end; row++) {
-                in_rows[n++] = input_row(in, m, row);
+            const int32_t column = in->pixels == 1 ? 0 : in_x0 - origin_of(in, tiles);
+            const int32_t end = in->count + input_first(in, y + n_rows - 1);
+            for (int32_t row = input_first(in, y); row < end; row++) {
+                in_rows[n++] = input_row(in, m, row, column);
             }
         }
         n = 0;
         for (int32_t i = 0; i < s->n_outputs; i++) {
+            const int32_t origin = s->outputs[i].inner ? t->x0 : 0;
             for (int32_t r = 0; r < n_rows; r++) {
-                out_rows[n++] = output_row(&s->outputs[i], m, y + r);
+                out_rows[n++] = output_row(&s->outputs[i], m, y + r, x0 - origin);
             }
         }
-        s->kernel.rows(s->params, in_rows, 0, out_rows, n_rows, y, 0, first_out->pixels,
+        s->kernel.rows(s->params, in_rows, in_x0, out_rows, n_rows, y, x0, t->x1,
                        private_memory(m, s->scratch));
-        trace_rows(s, m, y, y + n_rows);
+        trace_rows(s, m, y, y + n_rows, x0, t->x1, t->x0);
     }
 }
 
-static void run_accumulate(const te_stage *s, const memories *m)
+/* Adds tile `t` of the input to the state of the stage; the last tile gives the output. */
+static void run_accumulate(const te_stage *s, const memories *m, const tile *tiles, const tile *t)
 {
     const te_input *in = &s->inputs[0];
     void *state = private_memory(m, s->state);
     int8_t *out_rows[MAX_OUT_ROWS];
-    s->kernel.accumulate->begin(s->params, state);
-    for (int32_t y = 0; y < in->rows; y++) {
-        const int8_t *row = input_row(in, m, y);
-        s->kernel.accumulate->add_rows(s->params, &row, 1, y, 0, in->pixels, state);
+    if (t->y0 == 0 && t->x0 == 0) {
+        s->kernel.accumulate->begin(s->params, state);
     }
-    for (int32_t r = 0; r < s->outputs[0].rows; r++) {
-        out_rows[r] = output_row(&s->outputs[0], m, r);
+    for (int32_t y = t->y0; y < t->y1; y++) {
+        const int8_t *row = input_row(in, m, y, t->x0 - origin_of(in, tiles));
+        s->kernel.accumulate->add_rows(s->params, &row, 1, y, t->x0, t->x1, state);
     }
-    s->kernel.accumulate->finish(s->params, state, out_rows);
-    trace_rows(s, m, 0, INT32_MAX);
+    if (t->y1 == in->rows && t->x1 == in->pixels) {
+        for (int32_t r = 0; r < s->outputs[0].rows; r++) {
+            out_rows[r] = output_row(&s->outputs[0], m, r, 0);
+        }
+        s->kernel.accumulate->finish(s->params, state, out_rows);
+        trace_rows(s, m, 0, INT32_MAX, 0, INT32_MAX, 0);
+    }
+}
+
+static void run_stage(const te_stage *s, const memories *m, const tile *tiles, const tile *t)
+{
+    switch (s->form) {
+    case TE_ROWS:
+        run_rows(s, m, tiles, t);
+        break;
+    case TE_ACCUMULATE:
+        run_accumulate(s, m, tiles, t);
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- Running a group -------------------------------------------------------------------------- */
+
+/* Computes rows [y0, y1) of the map that the group steps through, tile by tile. */
+static void run_group(const te_group *g, const memories *m, int32_t y0, int32_t y1)
+{
+    const int32_t last = g->n_stages - 1;
+    tile tiles[MAX_STAGES];
+    for (int32_t x = 0; x < g->pixels; x += g->tile_pixels) {
+        tiles[last].y0 = y0;
+        tiles[last].y1 = y1;
+        tiles[last].x0 = x;
+        tiles[last].x1 = te_least(x + g->tile_pixels, g->pixels);
+        for (int32_t i = 0; i <= last; i++) {
+            tiles[i].held = tiles[i].x0;
+            run_stage(&g->stages[i], m, tiles, &tiles[i]);
+        }
+    }
+}
+
+/* ---- Running a segment ------------------------------------------------------------------------ */
+
+/* Computes all of group `g`, and of the groups before it what it needs, when it needs it. */
+static void pull(const te_segment *s, const memories *m, int32_t g, int32_t *done)
+{
+    int32_t *mine = &done[g - s->first];
+    while (*mine < groups[g].rows) {
+        int32_t next = g;
+        const int32_t y0 = done[next - s->first];
+        const int32_t y1 = te_least(y0 + groups[next].tile_rows, groups[next].rows);
+        run_group(&groups[next], m, y0, y1);
+        done[next - s->first] = y1;
+    }
+}
+
+static void run_segment(const te_segment *s, const memories *m)
+{
+    int32_t alone = 0;
+    int32_t *done = s->progress == TE_NO_MEMORY ? &alone : private_memory(m, s->progress);
+    for (int32_t g = s->first; g < s->end; g++) {
+        done[g - s->first] = 0;
+    }
+    for (int32_t g = s->end - 1; g >= s->first; g--) {
+        if (groups[g].complete) {
+            pull(s, m, g, done);
+        }
+    }
 }
 
 /* ---- What shapes.h declares ------------------------------------------------------------- */
@@ -698,17 +873,8 @@ int shapes_run(void *arena, int8_t *output)
     m.write[0] = (int8_t *)arena;
     m.read[1] = (const int8_t *)output;
     m.write[1] = (int8_t *)output;
-    for (int32_t i = 0; i < (int32_t)N_STAGES; i++) {
-        switch (stages[i].form) {
-        case TE_ROWS:
-            run_rows(&stages[i], &m);
-            break;
-        case TE_ACCUMULATE:
-            run_accumulate(&stages[i], &m);
-            break;
-        default:
-            break;
-        }
+    for (int32_t i = 0; i < (int32_t)N_SEGMENTS; i++) {
+        run_segment(&segments[i], &m);
     }
     return SHAPES_OK;
 }

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+"""The fenced blocks of the README, and what their commands print.
+
+A comment before a block says how it is taken:
+
+    <!-- file: main.c -->            the block is the content of that file
+    <!-- install: ... -->            it installs; what runs it elsewhere stands after the colon
+    (no comment)  ```sh              every line must succeed
+    (no comment)  ```console         after "$ command" the output; "..." stands for any lines
+
+`python -m tests.readme_blocks` (or `make golden`) puts the present output below each command whose
+output is no longer the one shown.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tests.golden_files import EXAMPLES
+from tests.shared import CHECKOUT, shared_path
+
+README = CHECKOUT / "README.md"
+BLOCK = re.compile(r"(?:^<!-- (\w+): ([^\n]*) -->\n+)?^```(\w+)\n(.*?)^```$", re.M | re.S)
+CALIBRATION_IMAGES = 32
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, its text, and the comment before it as key and value."""
+
+    language: str
+    text: str
+    key: str
+    value: str
+
+    @property
+    def runs(self) -> bool:
+        """True where the block holds commands to run."""
+        return self.language in ("sh", "console") and not self.key
+
+    def commands(self) -> Iterator[tuple[str, str | None]]:
+        """(command, expected output or None where any will do)."""
+        if self.language != "console":
+            yield self.text, None
+            return
+        for part in re.split(r"^\$ ", self.text, flags=re.M)[1:]:
+            command, _, output = part.partition("\n")
+            yield command, output
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command printed, and what the README shows (None where it shows nothing)."""
+
+    command: str
+    shown: str | None
+    code: int
+    printed: str
+
+    @property
+    def agrees(self) -> bool:
+        """True where it succeeded and printed what is shown."""
+        return self.code == 0 and (self.shown is None or matches(self.shown, self.printed))
+
+
+def blocks() -> list[Block]:
+    """The fenced blocks of the README, in the order of the page."""
+    text = README.read_text(encoding="utf-8")
+    return [Block(language, body, key, value) for key, value, language, body in BLOCK.findall(text)]
+
+
+def matches(shown: str, printed: str) -> bool:
+    """True where the outputs are equal, "..." on a line of its own being any lines."""
+    lines = [line.rstrip() for line in shown.strip("\n").splitlines()]
+    pattern = "".join(r"(?:.*\n)*?" if line == "..." else re.escape(line) + "\n" for line in lines)
+    text = "".join(line.rstrip() + "\n" for line in printed.strip("\n").splitlines())
+    return re.fullmatch(pattern, text) is not None
+
+
+def prepare(folder: Path) -> None:
+    """Put what the page speaks of into `folder`: the example, a Keras model, calibration data."""
+    shutil.copytree(EXAMPLES, folder / "examples", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(shared_path("models", "ic_resnet8.h5"), folder / "model.h5")
+    images = np.load(shared_path("data", "cifar10_calibration.npz"))["images"]
+    np.savez(folder / "calibration.npz", x=images[:CALIBRATION_IMAGES])
+
+
+def run_all(folder: Path) -> Iterator[Outcome]:
+    """Write the files and run the commands of the page in `folder`, in order."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "COLUMNS": "100", "NO_COLOR": "1"}
+    for block in blocks():
+        if block.key == "file":
+            (folder / block.value).write_text(block.text, encoding="utf-8")
+        if block.runs:
+            for command, shown in block.commands():
+                done = subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=folder,
+                                      env=environment, stdout=subprocess.PIPE, text=True,
+                                      stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                      check=False)
+                yield Outcome(command, shown, done.returncode, done.stdout)
+
+
+def main() -> None:
+    """Put the present output into the README."""
+    text = README.read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        prepare(Path(folder))
+        for outcome in run_all(Path(folder)):
+            if outcome.code:
+                sys.exit(f"$ {outcome.command}\n{outcome.printed}")
+            if not outcome.agrees:
+                printed = "".join(f"{n.rstrip()}\n" for n in outcome.printed.splitlines())
+                text = text.replace(f"$ {outcome.command}\n{outcome.shown}",
+                                    f"$ {outcome.command}\n{printed}")
+    README.write_bytes(text.encode("utf-8"))
+
+
+if __name__ == "__main__":
+    main()
