@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: MIT
+"""What operators refuse, and the sentence that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.ops.test_cases import TARGETS, WITH_CASES, cases
+from tinyeff.ir import Quant, Tensor
+from tinyeff.ops import operator as o
+from tinyeff.ops import operator_of
+from tinyeff.ops.build import GraphBuilder
+from tinyeff.ops.conv_2d import Conv2DAttrs
+from tinyeff.ops.elementwise import ElementwiseAttrs
+from tinyeff.ops.fully_connected import FullyConnectedAttrs
+from tinyeff.ops.operator import Node, node_of
+from tinyeff.ops.softmax import SoftmaxAttrs
+from tinyeff.targets import target_for
+
+
+def sentences(kind: str, node: Node[Any]) -> str:
+    return "\n".join(operator_of(kind).limits(node))
+
+
+def with_input(node: Node[Any], number: int, **changes: Any) -> Node[Any]:
+    """The node with one of its inputs changed."""
+    inputs = list(node.inputs)
+    inputs[number] = replace(node.input(number), **changes)
+    return replace(node, inputs=tuple(inputs))
+
+
+def with_output(node: Node[Any], **changes: Any) -> Node[Any]:
+    """The node with its output changed."""
+    return replace(node, outputs=(replace(node.output, **changes),))
+
+
+def convolution(kind: str = "CONV_2D") -> Node[Any]:
+    g = GraphBuilder("g")
+    x = g.input((1, 4, 4, 3), 0.05, 1)
+    shape, axis = ((4, 3, 3, 3), 0) if kind == "CONV_2D" else ((1, 3, 3, 3), 3)
+    weights = g.random_weights(shape, axis)
+    bias = g.random_bias(shape[axis], x, weights)
+    padding = o.padding_of(o.SAME, (4, 4), (3, 3), (1, 1))
+    graph = g.graph(g.op(kind, [x, weights, bias], Conv2DAttrs(padding=padding), 0.1))
+    return node_of(graph, graph.ops[0])
+
+
+def dense() -> Node[Any]:
+    g = GraphBuilder("g")
+    x = g.input((1, 12), 0.05, 1)
+    weights = g.random_weights((4, 12), 0, per_channel=False)
+    bias = g.random_bias(4, x, weights)
+    graph = g.graph(g.op("FULLY_CONNECTED", [x, weights, bias], FullyConnectedAttrs(), 0.1))
+    return node_of(graph, graph.ops[0])
+
+
+def binary(kind: str, second: tuple[int, ...] = (1, 4, 4, 3)) -> Node[Any]:
+    g = GraphBuilder("g")
+    a, b = g.input((1, 4, 4, 3), 0.05, 1), g.input(second, 0.05, 1)
+    graph = g.graph(g.op(kind, [a, b], ElementwiseAttrs(), 0.1))
+    return node_of(graph, graph.ops[0])
+
+
+def softmax(channels: int = 10) -> Node[Any]:
+    g = GraphBuilder("g")
+    x = g.input((1, channels), 0.05, 1)
+    graph = g.graph(g.op("SOFTMAX", [x], SoftmaxAttrs(), 1 / 256, -128))
+    return node_of(graph, graph.ops[0])
+
+
+def bias_of(value: int, dtype: str = "int32") -> dict[str, Any]:
+    return {"data": np.full(4, value, dtype), "dtype": dtype}
+
+
+WEIGHTED: dict[str, tuple[Callable[[Node[Any]], Node[Any]], str]] = {
+    "runtime_weights": (lambda n: with_input(n, 1, data=None), "weights are computed at run time"),
+    "runtime_bias": (lambda n: with_input(n, 2, data=None), "bias is computed at run time"),
+    "short_bias": (lambda n: with_input(n, 2, shape=(2,)), "bias has 2 values for 4"),
+    "wide_weights": (lambda n: with_input(n, 1, dtype="int16"), "weights are int16"),
+    "wide_bias": (lambda n: with_input(n, 2, **bias_of(1, "int64")), "bias is int64"),
+    "zero_points": (lambda n: with_input(n, 1, quant=Quant((0.1,), (3,))), "zero points other"),
+    "scales": (lambda n: with_input(n, 1, quant=Quant((0.1, 0.2, 0.3), (0, 0, 0), 0)),
+               "3 scales for 4 output channels"),
+    "accumulator": (lambda n: with_input(n, 2, **bias_of(2**31 - 1)), "beyond 32 bits"),
+    "small_output_scale": (lambda n: with_output(n, quant=Quant((1e-9,), (0,))), "beyond 32 bits"),
+    "activation": (lambda n: replace(n, attrs=replace(n.attrs, activation="tanh")), "tanh"),
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+@pytest.mark.parametrize("kind", ["CONV_2D", "FULLY_CONNECTED"])
+def test_weighted(kind: str, name: str) -> None:
+    node = convolution() if kind == "CONV_2D" else dense()
+    assert sentences(kind, node) == ""
+    change, words = WEIGHTED[name]
+    assert words in sentences(kind, change(node))
+
+
+def test_depthwise_has_the_limits_of_convolutions() -> None:
+    node = convolution("DEPTHWISE_CONV_2D")
+    assert sentences("DEPTHWISE_CONV_2D", node) == ""
+    broken = with_input(node, 1, data=None)
+    assert "weights are computed at run time" in sentences("DEPTHWISE_CONV_2D", broken)
+
+
+@pytest.mark.parametrize("kind", ["CONV_2D", "DEPTHWISE_CONV_2D"])
+def test_batch(kind: str) -> None:
+    node = with_input(convolution(kind), 0, shape=(2, 4, 4, 3))
+    assert "2 images" in sentences(kind, node)
+
+
+def test_shift_beyond_any_word() -> None:
+    quiet = with_input(convolution(), 1, data=np.zeros((4, 3, 3, 3), np.int8),
+                       quant=Quant((1e9,), (0,)))
+    node = with_input(quiet, 2, data=np.zeros(4, np.int32))
+    assert "beyond 32 bits" in sentences("CONV_2D", with_output(node, quant=Quant((1e-9,), (0,))))
+
+
+def test_fully_connected() -> None:
+    node = dense()
+    shuffled = replace(node, attrs=replace(node.attrs, shuffled=True))
+    assert "SHUFFLED4x16INT8" in sentences("FULLY_CONNECTED", shuffled)
+    for weights, words in [((4, 12, 1), "2 dimensions"), ((4, 5), "does not divide")]:
+        with pytest.raises(ValueError, match=words):
+            operator_of("FULLY_CONNECTED").output_shapes(with_input(node, 1, shape=weights))
+    kept = replace(with_input(node, 1, shape=(4, 6)), attrs=FullyConnectedAttrs(keep_dims=True))
+    with pytest.raises(ValueError, match="last dimension"):
+        operator_of("FULLY_CONNECTED").output_shapes(kept)
+
+
+@pytest.mark.parametrize("kind", ["ADD", "MUL"])
+def test_elementwise(kind: str) -> None:
+    node = binary(kind)
+    assert sentences(kind, node) == ""
+    constants = with_input(with_input(node, 0, data=np.zeros((1, 4, 4, 3), np.int8)), 1,
+                           data=np.zeros((1, 4, 4, 3), np.int8))
+    assert "both its operands are constants" in sentences(kind, constants)
+    assert "broadcasts (1, 4, 1, 1)" in sentences(kind, binary(kind, (1, 4, 1, 1)))
+    assert "broadcasts (1, 4, 4, 1)" in sentences(kind, binary(kind, (1, 4, 4, 1)))
+    tanh = replace(node, attrs=ElementwiseAttrs("tanh"))
+    assert "tanh" in sentences(kind, tanh)
+    with pytest.raises(ValueError, match="cannot be broadcast"):
+        binary(kind, (1, 4, 4, 2))
+
+
+def test_add_scales() -> None:
+    node = binary("ADD")
+    just = with_output(node, quant=Quant((float(np.float32(0.05)) * 2 / 2**20 * 1.001,), (0,)))
+    assert sentences("ADD", just) == ""
+    beyond = with_output(node, quant=Quant((float(np.float32(0.05)) * 2 / 2**20,), (0,)))
+    assert "2**20 times smaller" in sentences("ADD", beyond)
+
+
+def test_mul_scales() -> None:
+    node = binary("MUL")
+    assert "beyond 32 bits" in sentences("MUL", with_output(node, quant=Quant((1e-8,), (0,))))
+    huge = with_input(with_input(node, 0, quant=Quant((1e30,), (0,))), 1,
+                      quant=Quant((1e30,), (0,)))
+    assert "float32" in sentences("MUL", huge)
+
+
+def test_softmax() -> None:
+    node = softmax()
+    assert sentences("SOFTMAX", node) == ""
+    assert sentences("SOFTMAX", softmax(4095)) == ""
+    assert "4096 channels" in sentences("SOFTMAX", softmax(4096))
+    other = with_output(node, quant=Quant((0.1,), (0,)))
+    assert "1/256 and -128" in sentences("SOFTMAX", other)
+    assert "2**-26" in sentences("SOFTMAX", replace(node, attrs=SoftmaxAttrs(beta=-1.0)))
+    with pytest.raises(ValueError, match="no dimension"):
+        operator_of("SOFTMAX").output_shapes(with_input(node, 0, shape=()))
+
+
+@pytest.mark.parametrize("kind", WITH_CASES)
+def test_float_graphs_can_be_planned(kind: str) -> None:
+    """Without quantization everything that planning asks for still answers."""
+
+    def in_float(tensor: Tensor | None) -> Tensor | None:
+        if tensor is None or (tensor.quant is None and tensor.dtype != "int8"):
+            return tensor
+        data = None if tensor.data is None else tensor.data.astype(np.float32)
+        return replace(tensor, dtype="float32", quant=None, data=data)
+
+    operator = operator_of(kind)
+    for graph, node, _ in cases(kind):
+        inputs = tuple(in_float(t) for t in node.inputs)
+        outputs = tuple(t for t in map(in_float, node.outputs) if t is not None)
+        node = replace(node, inputs=inputs, outputs=outputs)
+        list(operator.limits(node))
+        assert operator.output_shapes(node) == tuple(t.shape for t in outputs)
+        assert operator.macs(node) >= 0, graph.source.name
+        assert operator.form_of(node) in ("rows", "accumulate", "whole", "view")
+        for cpu in TARGETS:
+            for variant in operator.variants(node, target_for(cpu)):
+                assert variant.cost >= 0
+        for number in range(len(node.activations)):
+            assert operator.window(node, number).divisor > 0
+            assert operator.columns(node, number).divisor > 0
