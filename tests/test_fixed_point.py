@@ -154,6 +154,7 @@ def test_clamp(twin: Twin, records: list[Record]) -> None:
     ("relu6", 12.0, 0, (0, 1)),  # 6 / 12 = 0.5 as well
     ("relu_n1_to_1", 2.0, 5, (4, 6)),  # and -0.5
     ("relu_n1_to_1", 0.001, 0, (-128, 127)),
+    ("relu_n1_to_1", 1e-45, 0, (-128, 127)),
 ])
 def test_activation_range(
     activation: str, scale: float, zero_point: int, expected: tuple[int, int]

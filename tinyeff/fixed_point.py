@@ -88,9 +88,10 @@ def activation_range(activation: str, quant: Quant) -> tuple[int, int]:
     """
 
     def quantized(real: float) -> int:
-        # LiteRT divides and rounds in float32.
-        ratio = np.float32(real) / np.float32(quant.scale)
-        return quant.zero_point + round_half_away(float(ratio))
+        # LiteRT divides and rounds in float32, and refuses what leaves int32.
+        with np.errstate(over="ignore"):
+            ratio = float(np.float32(real) / np.float32(quant.scale))
+        return quant.zero_point + round_half_away(min(max(ratio, INT32_MIN), INT32_MAX))
 
     low, high = INT8_MIN, INT8_MAX
     if activation in ("relu", "relu6"):

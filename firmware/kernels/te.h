@@ -22,7 +22,8 @@
  *
  * in_rows   the input rows that these output rows need, topmost first, one input after another;
  *           a row outside the image is a null pointer.
- * in_x0     the image column of the first pixel that in_rows point at.
+ * in_x0     the image column of the first pixel that in_rows point at; an input whose columns do
+ *           not move with x (a broadcast operand, a flattened map) starts at column 0 all the same.
  * out_rows  point at column x0; output by output, n_rows each.
  * scratch   as many bytes as the plan grants this kernel, aligned to 4; not kept between calls. */
 typedef void te_rows_fn(const void *params, const int8_t *const *in_rows, int32_t in_x0,

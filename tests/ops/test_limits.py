@@ -86,6 +86,8 @@ WEIGHTED: dict[str, tuple[Callable[[Node[Any]], Node[Any]], str]] = {
     "zero_points": (lambda n: with_input(n, 1, quant=Quant((0.1,), (3,))), "zero points other"),
     "scales": (lambda n: with_input(n, 1, quant=Quant((0.1, 0.2, 0.3), (0, 0, 0), 0)),
                "3 scales for 4 output channels"),
+    "no_scale": (lambda n: with_input(n, 1, quant=Quant((0.0,), (0,))), "not a positive finite"),
+    "inf_scale": (lambda n: with_input(n, 1, quant=Quant((np.inf,), (0,))), "positive finite"),
     "accumulator": (lambda n: with_input(n, 2, **bias_of(2**31 - 1)), "beyond 32 bits"),
     "small_output_scale": (lambda n: with_output(n, quant=Quant((1e-9,), (0,))), "beyond 32 bits"),
     "activation": (lambda n: replace(n, attrs=replace(n.attrs, activation="tanh")), "tanh"),

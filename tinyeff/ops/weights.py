@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -68,6 +69,10 @@ def weight_limits(node: Node[Any], channels: int) -> Iterator[str]:
         return
     if bias is not None and bias.dtype != "int32":
         yield f"its bias is {bias.dtype}; int8 activations need an int32 bias"
+        return
+    scales = [s for t in (x, weights, node.output) if t.quant is not None for s in t.quant.scales]
+    if not all(0 < scale < math.inf for scale in scales):
+        yield "one of its scales is not a positive finite number; quantize the model again"
         return
     if any(weights.quant.zero_points):
         yield "its weights have zero points other than 0; only symmetric weights are supported"
