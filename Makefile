@@ -63,14 +63,17 @@ $(BIN)/python:
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
+	@echo "Installing into $(VENV): about $(if $(COMPILER),90,190) MB to download, once"
 	$(PIP_INSTALL) -e ".$(DEMO_EXTRAS)"
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	@echo "Installing into $(VENV) with the developer's tools"
 	$(PIP_INSTALL) -e ".$(TEST_EXTRAS)"
 	@touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-all: pyproject.toml | $(BIN)/python
+	@echo "Installing everything into $(VENV): about 900 MB to download, once"
 	$(PIP_INSTALL) -e ".[all,dev]"
 	@touch $@ $(VENV)/.installed-dev $(VENV)/.installed
 
