@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
-from tinyeff.errors import Item, TinyeffError, UnsupportedError
+from tinyeff.errors import Item, UnsupportedError
 from tinyeff.ir import Graph, Op, Tensor
 from tinyeff.ops import registry
-from tinyeff.ops.operator import Node, node_of
+from tinyeff.ops.operator import Node, Padding, node_of
 
 NONSENSE = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError,
             MemoryError, struct.error)
@@ -20,16 +20,24 @@ NONSENSE = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeEr
 INT8_CONSTANTS = frozenset({"int8", "int32", "int64"})
 """Types of the constants of an int8 operator: weights, biases, and axes or shapes."""
 
+MAX_PADDING = 1 << 15
+"""Rows or columns around an image; positions in it are 32-bit numbers in the generated code."""
+
 RECURRENT = ("LSTM", "RNN", "SVDF", "GRU")
 CONTROL_FLOW = ("IF", "WHILE", "CALL", "CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE",
                 "ASSIGN_VARIABLE")
 WHOLE_MODEL = "quantize the whole model to int8, inputs and outputs included"
 
 
+REFUSED = "REFUSED"
+"""The kind that an operator has in a graph while it only waits to be listed."""
+
+
 @dataclass(frozen=True)
 class Refused:
-    """Attributes of an operator that cannot be had, and why."""
+    """The attributes of an operator that is not supported: its kind in the file, and why."""
 
+    kind: str
     reason: str
 
 
@@ -52,6 +60,8 @@ def nonsense(error: Exception) -> str:
     """The reason for a contradiction: the operator's own sentence, or what was run into."""
     if type(error) is ValueError:
         return str(error)
+    if isinstance(error, AttributeError):
+        return "its option table is missing or that of another operator"
     return f"its inputs and options contradict each other ({type(error).__name__}: {error})"
 
 
@@ -75,7 +85,8 @@ def findings(graph: Graph) -> tuple[Item, ...]:
     mixed = graph.is_float and any(
         graph.tensors[i].dtype == "int8" for op in graph.ops for i in op.outputs)
     for op in graph.ops:
-        items += [Item(op.kind, op.name, reason) for reason in _reasons(graph, op, mixed)]
+        kind = op.attrs.kind if isinstance(op.attrs, Refused) else op.kind
+        items += [Item(kind, op.name, reason) for reason in _reasons(graph, op, mixed)]
     if not graph.ops:
         items.append(Item("model", graph.source.name, "it has no operators"))
     return tuple(items)
@@ -96,16 +107,19 @@ def _reasons(graph: Graph, op: Op, mixed: bool) -> Iterator[str]:
         yield op.attrs.reason
         return
     node = node_of(graph, op)
-    problem = _type_problem(node, mixed) or _shape_problem(op.kind, node)
+    main = (*node.inputs[:1], *node.outputs)
+    problem = (_type_problem(node, mixed) or _activation_problem(main)
+               or _shape_problem(op.kind, node))
     if problem:
         yield problem
         return
     try:
-        yield from registry()[op.kind].limits(node)
-    except TinyeffError:
-        raise
+        broken = tuple(registry()[op.kind].limits(node))
     except NONSENSE as error:
-        yield nonsense(error)
+        broken = (nonsense(error),)
+    # Of its other inputs the operator's own sentence says more: weights that are not constant.
+    general = None if broken else _activation_problem(node.activations)
+    yield from (general,) if general else broken
 
 
 def _other_type(tensor: Tensor) -> str:
@@ -139,28 +153,37 @@ def _int8_problem(activations: tuple[Tensor, ...], constants: list[Tensor]) -> s
     for tensor in constants:
         if tensor.dtype not in INT8_CONSTANTS:
             return f"its constant '{tensor.name}' is {tensor.dtype} where its activations are int8"
+    for tensor in activations:
+        if tensor.quant is not None and min(tensor.quant.scales) <= 0:
+            return f"'{tensor.name}' has the scale 0"
     for tensor in (*activations, *(t for t in constants if t.dtype == "int8")):
         quant = tensor.quant
         if quant is None:
             return f"'{tensor.name}' is int8 without a scale"
         if not all(-128 <= z <= 127 for z in quant.zero_points):
             return f"'{tensor.name}' has a zero point outside -128 to 127"
-    for tensor in activations:
-        assert tensor.quant is not None
-        if len(tensor.quant.scales) > 1:
-            return f"'{tensor.name}' is an activation with a scale per channel; one is supported"
-        if not tensor.quant.scale > 0:
-            return f"'{tensor.name}' has the scale 0"
     return None
 
 
-def _shape_problem(kind: str, node: Node[Any]) -> str | None:
-    for tensor in (*node.activations, *node.outputs):
+def _activation_problem(tensors: tuple[Tensor | None, ...]) -> str | None:
+    for tensor in tensors:
+        if tensor is None or tensor.is_constant:
+            continue
         if not tensor.elements:
             return f"'{tensor.name}' of shape {tensor.shape} holds no values"
         if len(tensor.shape) > 2 and tensor.shape[0] != 1:
             return (f"'{tensor.name}' of shape {tensor.shape} has a batch of {tensor.shape[0]}; "
                     "only batch 1 is supported")
+        if tensor.dtype == "int8" and tensor.quant is not None and len(tensor.quant.scales) > 1:
+            return f"'{tensor.name}' is an activation with a scale per channel; one is supported"
+    return None
+
+
+def _shape_problem(kind: str, node: Node[Any]) -> str | None:
+    padding = getattr(node.attrs, "padding", None)
+    if isinstance(padding, Padding) and max(astuple(padding)) > MAX_PADDING:
+        return (f"it pads {max(astuple(padding))} rows or columns on one side; at most "
+                f"{MAX_PADDING} are supported")
     try:
         shapes = registry()[kind].output_shapes(node)
     except NONSENSE as error:

@@ -16,7 +16,15 @@ from tinyeff.ir import ABSENT, Array, Graph, Op, Source, Tensor
 from tinyeff.ops import registry
 from tinyeff.ops.operator import Node
 from tinyeff.reader import constants
-from tinyeff.reader.check import NONSENSE, Refused, findings, nonsense, refusal, unsupported
+from tinyeff.reader.check import (
+    NONSENSE,
+    REFUSED,
+    Refused,
+    findings,
+    nonsense,
+    refusal,
+    unsupported,
+)
 from tinyeff.reader.rewrite import rewrite
 from tinyeff.reader.simplify import remove_dead, simplify
 from tinyeff.reader.tables import (
@@ -40,7 +48,7 @@ def parse(data: bytes, name: str) -> Graph:
     """
     source = Source(name, data, hashlib.sha256(data).hexdigest())
     graph = _Parser(rewrite(read_tables(data, name)), source).graph()
-    if any(isinstance(op.attrs, Refused) for op in graph.ops):
+    if any(op.kind == REFUSED for op in graph.ops):
         items = findings(simplify(graph))
         if items:
             raise unsupported(name, items)
@@ -83,7 +91,10 @@ class _Parser:
         inputs, outputs = operator.inputs, operator.outputs
         title = self.tensors[outputs[0]].name if outputs else f"operator_{number}"
         reason = refusal(operator.kind) or self.opaque(operator)
-        attrs: Any = Refused(reason) if reason else self.attrs(title, operator)
+        attrs: Any = Refused(operator.kind, reason) if reason else self.attrs(title, operator)
+        if isinstance(attrs, Refused):
+            inputs = tuple(i for i in inputs if i not in self.raw.opaque)
+            return Op(REFUSED, title, inputs, outputs, attrs)
         return Op(operator.kind, title, inputs, outputs, attrs)
 
     def opaque(self, operator: RawOperator) -> str | None:
@@ -103,24 +114,25 @@ class _Parser:
                 attrs = replace(attrs, padding=operator.padding)
             shapes = known.output_shapes(Node(title, attrs, inputs, outputs))
         except NONSENSE as error:
-            return Refused(nonsense(error))
+            return Refused(operator.kind, nonsense(error))
         return self.infer(operator, shapes) or attrs
 
     def infer(self, operator: RawOperator, shapes: tuple[tuple[int, ...], ...]) -> Refused | None:
         """Replace placeholders by the inferred shapes; the reason where file and shapes differ."""
         if len(shapes) != len(operator.outputs):
-            return Refused(f"it has {len(operator.outputs)} outputs, not {len(shapes)}")
+            return Refused(operator.kind,
+                           f"it has {len(operator.outputs)} outputs, not {len(shapes)}")
         for i, inferred in zip(operator.outputs, shapes, strict=True):
             shape = tuple(int(n) for n in inferred)
             tensor = self.tensors[i]
             if tensor.shape == shape:
                 continue
             if i not in self.raw.dynamic and tensor.shape:
-                return Refused(f"the file says that its output has the shape {tensor.shape}; from "
-                               f"its inputs it follows as {shape}")
+                return Refused(operator.kind, "the file says that its output has the shape "
+                               f"{tensor.shape}; from its inputs it follows as {shape}")
             self.tensors[i] = replace(tensor, shape=shape)
             if self.tensors[i].elements > MAX_ELEMENTS:
-                return Refused(f"its output of shape {shape} is too large")
+                return Refused(operator.kind, f"its output of shape {shape} is too large")
         return None
 
 

@@ -94,7 +94,8 @@ def _chains(raw: RawModel) -> Iterator[tuple[int, int, int]]:
 def _dilated(
     raw: RawModel, before: RawOperator, conv: RawOperator, after: RawOperator
 ) -> RawOperator | None:
-    if len(before.inputs) != 3 or len(after.inputs) != 3 or conv.options is None:
+    known = isinstance(conv.options, (schema.Conv2DOptionsT, schema.DepthwiseConv2DOptionsT))
+    if len(before.inputs) != 3 or len(after.inputs) != 3 or not known:
         return None
     constants = [raw.tensors[i].data if i >= 0 else None
                  for i in (*before.inputs[1:], *after.inputs[1:])]

@@ -88,7 +88,8 @@ def read_tables(data: bytes, name: str) -> RawModel:
     try:
         raw = _Reader(data, name).read()
     except DAMAGE as error:
-        raise ModelFileError(f"{name}: the file is damaged or cut short ({error})") from error
+        raise ModelFileError(f"{name}: the file is damaged or cut short: an offset or a length "
+                             f"leads outside of its {len(data)} bytes") from error
     _check_order(raw)
     return raw
 
@@ -289,6 +290,9 @@ def _check_order(raw: RawModel) -> None:
     def fail(what: str) -> None:
         raise ModelFileError(f"{raw.name}: the file is damaged: {what}")
 
+    for i in raw.inputs:
+        if raw.tensors[i].is_constant or i in raw.opaque:
+            fail(f"input '{raw.tensors[i].name}' is a constant")
     written: dict[int, int] = {}
     for number, op in enumerate(raw.operators):
         for i in op.outputs:
