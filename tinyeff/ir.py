@@ -197,12 +197,34 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Group:
+    """Operators [first, last) of `Graph.ops` that are computed together, tile by tile.
+
+    A tile is `tile_rows` x `tile_pixels` of what the last of them writes (0: the variant's rows per
+    call, all pixels). For each tile the others compute just what it needs, which is all that their
+    buffers hold. Columns that two neighbouring tiles need are computed twice, unless the group
+    `slides`; rows that two tiles need are computed twice.
+    """
+
+    first: int
+    last: int
+    tile_rows: int = 0
+    tile_pixels: int = 0
+    slides: bool = False
+
+
+@dataclass(frozen=True)
 class Segment:
-    """Operators [first, last) of `Graph.ops` that run together, and how."""
+    """Operators [first, last) of `Graph.ops` that run together, and how.
+
+    `strategy` is "per-layer", "patch" or "stream". The last of its groups pulls rows out of those
+    before it; see tinyeff/schedule.py.
+    """
 
     strategy: str
     first: int
     last: int
+    groups: tuple[Group, ...]
 
 
 @dataclass(frozen=True)
@@ -216,7 +238,9 @@ class Buffer:
     one `group` keep their relative offsets and may overlap. `ring_rows` are the rows that are kept:
     all rows of the tensor where it is whole. `tensors` lists the graph tensors that live in it:
     several where an operator only renames (RESHAPE). Scratch memory and state of operator `op`
-    have names that start with "scratch" and "state".
+    have names that start with "scratch" and "state", the row counters of a segment that starts
+    with operator `op` one that starts with "progress". `row_pixels` are the pixels of a row that
+    are held where a group computes the tensor tile by tile; 0 is all.
     """
 
     name: str
@@ -229,6 +253,7 @@ class Buffer:
     ring_rows: int
     tensors: tuple[int, ...] = ()
     op: int | None = None
+    row_pixels: int = 0
 
 
 @dataclass(frozen=True)
@@ -298,8 +323,10 @@ class Kernel:
 class Access:
     """One tensor as one step reads or writes it: `offset_bytes` is its first row inside `region`.
 
-    `index` counts within the region: the model's input or output number, 0 for the arena. A flat
-    step sees the map as one row.
+    `index` counts within the region: the model's input or output number, 0 for the arena.
+    `window` and `columns` say what an output row and column need of an input. `producer` is the
+    step of the same group that computes an input tile by tile, or -1; `inner` marks an output of
+    which only the present tile is held. A flat step sees the map as one row.
     """
 
     tensor: int
@@ -307,9 +334,14 @@ class Access:
     index: int
     offset_bytes: int
     rows: int
+    pixels: int
     ring_rows: int
     row_bytes: int
+    pixel_bytes: int
     window: Window = Window()
+    columns: Window = Window()
+    producer: int = -1
+    inner: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -323,12 +355,44 @@ class Step:
     kernel: Kernel
     inputs: tuple[Access, ...]
     outputs: tuple[Access, ...]
-    rows: int
-    pixels: int
     rows_per_call: int
+    max_rows: int
     scratch_offset: int | None
     state_offset: int | None
     comment: str
+
+
+@dataclass(frozen=True)
+class StepNeed:
+    """Rows of group `group` (of the program) that must be there before a group's row y."""
+
+    group: int
+    window: Window
+
+
+@dataclass(frozen=True)
+class StepGroup:
+    """Steps [first, last) of the program, computed together in tiles of a map."""
+
+    first: int
+    last: int
+    needs: tuple[StepNeed, ...]
+    rows: int
+    pixels: int
+    tile_rows: int
+    tile_pixels: int
+    slides: bool
+    complete: bool
+
+
+@dataclass(frozen=True)
+class StepSegment:
+    """Groups [first, last) of the program; `progress_offset` is where their rows are counted."""
+
+    strategy: str
+    first: int
+    last: int
+    progress_offset: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -338,6 +402,8 @@ class Program:
     graph: Graph
     plan: Plan
     steps: tuple[Step, ...]
+    groups: tuple[StepGroup, ...]
+    segments: tuple[StepSegment, ...]
 
 
 def check_graph(graph: Graph, stage: str) -> None:

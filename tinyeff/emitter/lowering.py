@@ -1,14 +1,28 @@
 # SPDX-License-Identifier: MIT
-"""From a planned graph to the steps that the generated C takes."""
+"""From a planned graph to the steps, groups and segments that the generated C runs."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
-from tinyeff.ir import Access, Buffer, Graph, Op, Plan, Program, Step, Tensor, Window
+from tinyeff.ir import (
+    Access,
+    Buffer,
+    Graph,
+    Op,
+    Plan,
+    Program,
+    Step,
+    StepGroup,
+    StepNeed,
+    StepSegment,
+    Tensor,
+    Variant,
+)
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import Node, describe_shape, node_of
+from tinyeff.schedule import Operand, Stage, StageGroup, activations, schedule
 
 
 def lower(graph: Graph, plan: Plan) -> Program:
@@ -16,50 +30,7 @@ def lower(graph: Graph, plan: Plan) -> Program:
 
     Operators of form "view" leave no step.
     """
-    places = _places(plan)
-    steps = []
-    for index, op in enumerate(graph.ops):
-        node = node_of(graph, op)
-        if operator_of(op.kind).form_of(node) != "view":
-            steps.append(_step(graph, plan, places, index, node))
-    return Program(graph, plan, tuple(steps))
-
-
-def _places(plan: Plan) -> dict[int, Buffer]:
-    return {tensor: buffer for buffer in plan.buffers for tensor in buffer.tensors}
-
-
-def _step(
-    graph: Graph, plan: Plan, places: dict[int, Buffer], index: int, node: Node[Any]
-) -> Step:
-    op, operator = graph.ops[index], operator_of(graph.ops[index].kind)
-    form, variant = operator.form_of(node), plan.variants[index]
-    if plan.flat[index]:
-        node = flattened(node)
-    activations = [i for i in op.inputs if i >= 0 and not graph.tensors[i].is_constant]
-    inputs = tuple(
-        _access(graph, places, tensor, view, operator.window(node, number))
-        for number, (tensor, view) in enumerate(zip(activations, node.activations, strict=True))
-    )
-    outputs = tuple(
-        _access(graph, places, tensor, view, Window())
-        for tensor, view in zip(op.outputs, node.outputs, strict=True)
-    )
-    return Step(
-        op=index,
-        name=f"{op.kind.lower()}_{index}",
-        kind=op.kind,
-        form=form,
-        kernel=operator.lower(node, variant),
-        inputs=inputs,
-        outputs=outputs,
-        rows=node.output.rows,
-        pixels=node.output.pixels,
-        rows_per_call=variant.rows_per_call,
-        scratch_offset=_private_offset(plan, index, "scratch"),
-        state_offset=_private_offset(plan, index, "state"),
-        comment=_comment(graph, op),
-    )
+    return _Lowering(graph, plan).run()
 
 
 def flattened(node: Node[Any]) -> Node[Any]:
@@ -75,37 +46,112 @@ def flattened(node: Node[Any]) -> Node[Any]:
                 tuple(flat(t) for t in node.outputs))
 
 
-def _access(
-    graph: Graph, places: dict[int, Buffer], index: int, view: Tensor, window: Window
-) -> Access:
-    buffer = places[index]
-    ring = min(buffer.ring_rows, view.rows) if view.rows == graph.tensors[index].rows else view.rows
-    return Access(
-        tensor=index,
-        region=buffer.region,
-        index=_region_index(graph, buffer),
-        offset_bytes=buffer.offset_bytes,
-        rows=view.rows,
-        ring_rows=ring,
-        row_bytes=view.row_bytes,
-        window=window,
-    )
+def kernel_node(graph: Graph, op: Op, flat: bool) -> Node[Any]:
+    """The node as its kernel sees it: one row where the operator runs flat."""
+    node = node_of(graph, op)
+    return flattened(node) if flat else node
 
 
-def _region_index(graph: Graph, buffer: Buffer) -> int:
-    members = {"input": graph.inputs, "output": graph.outputs}.get(buffer.region, ())
-    return next((n for n, i in enumerate(members) if i in buffer.tensors), 0)
+class _Lowering:
+    def __init__(self, graph: Graph, plan: Plan) -> None:
+        self._graph, self._plan = graph, plan
+        self._places = {tensor: b for b in plan.buffers for tensor in b.tensors}
+        self._steps: list[Step] = []
+        self._groups: list[StepGroup] = []
 
+    def run(self) -> Program:
+        plan = self._plan
+        segments = []
+        groups = schedule(self._graph, plan.segments, plan.variants, plan.flat)
+        for segment, parts in zip(plan.segments, groups, strict=True):
+            first = len(self._groups)
+            for part in parts:
+                self._groups.append(self._group(part, first))
+            if parts:
+                progress = self._private(segment.first, "progress")
+                segments.append(StepSegment(segment.strategy, first, len(self._groups), progress))
+        return Program(self._graph, plan, tuple(self._steps), tuple(self._groups), tuple(segments))
 
-def _private_offset(plan: Plan, op: int, what: str) -> int | None:
-    for buffer in plan.buffers:
-        if buffer.op == op and buffer.name.startswith(what):
-            return buffer.offset_bytes
-    return None
+    def _group(self, group: StageGroup, first_group: int) -> StepGroup:
+        first = len(self._steps)
+        for stage in group.stages:
+            self._steps.append(self._step(stage, group))
+        needs = tuple(StepNeed(first_group + n.group, n.window) for n in group.needs)
+        return StepGroup(first, len(self._steps), needs, group.rows, group.pixels, group.tile_rows,
+                         group.tile_pixels, group.slides, group.complete)
 
+    def _step(self, stage: Stage, group: StageGroup) -> Step:
+        op, variant = self._graph.ops[stage.op], self._plan.variants[stage.op]
+        node = kernel_node(self._graph, op, stage.flat)
+        return Step(
+            op=stage.op,
+            name=f"{op.kind.lower()}_{stage.op}",
+            kind=op.kind,
+            form=stage.form,
+            kernel=operator_of(op.kind).lower(node, variant),
+            inputs=tuple(self._input(operand, group) for operand in stage.operands),
+            outputs=tuple(self._output(tensor, view, stage)
+                          for tensor, view in zip(stage.outputs, node.outputs, strict=True)),
+            rows_per_call=stage.rows_per_call,
+            max_rows=self._rows_at_once(stage, variant),
+            scratch_offset=self._private(stage.op, "scratch"),
+            state_offset=self._private(stage.op, "state"),
+            comment=self._comment(op),
+        )
 
-def _comment(graph: Graph, op: Op) -> str:
-    shapes = [describe_shape(graph.tensors[i].shape) for i in op.inputs
-              if i >= 0 and not graph.tensors[i].is_constant]
-    result = " + ".join(describe_shape(graph.tensors[i].shape) for i in op.outputs)
-    return f"{op.kind}: {', '.join(shapes)} -> {result}"
+    def _rows_at_once(self, stage: Stage, variant: Variant) -> int:
+        output = self._graph.tensors[stage.outputs[0]]
+        return {"rows": variant.rows_per_call, "accumulate": output.rows, "whole": 1}[stage.form]
+
+    def _input(self, operand: Operand, group: StageGroup) -> Access:
+        record = self._graph.tensors[operand.tensor]
+        buffer = self._places[operand.tensor]
+        flat = operand.rows != record.rows or operand.pixels != record.pixels
+        tile = buffer.row_pixels if operand.producer >= 0 else 0
+        return Access(
+            tensor=operand.tensor,
+            region=buffer.region,
+            index=self._region_index(buffer),
+            offset_bytes=buffer.offset_bytes,
+            rows=operand.rows,
+            pixels=operand.pixels,
+            ring_rows=operand.rows if flat else min(buffer.ring_rows, operand.rows),
+            row_bytes=(tile or operand.pixels) * record.pixel_bytes,
+            pixel_bytes=record.pixel_bytes,
+            window=operand.window,
+            columns=operand.columns,
+            producer=operand.producer,
+        )
+
+    def _output(self, tensor: int, view: Tensor, stage: Stage) -> Access:
+        buffer = self._places[tensor]
+        return Access(
+            tensor=tensor,
+            region=buffer.region,
+            index=self._region_index(buffer),
+            offset_bytes=buffer.offset_bytes,
+            rows=view.rows,
+            pixels=view.pixels,
+            ring_rows=view.rows if stage.flat else min(buffer.ring_rows, view.rows),
+            row_bytes=(buffer.row_pixels if stage.inner else view.pixels) * view.pixel_bytes,
+            pixel_bytes=view.pixel_bytes,
+            inner=stage.inner,
+        )
+
+    def _region_index(self, buffer: Buffer) -> int:
+        graph = self._graph
+        members = {"input": graph.inputs, "output": graph.outputs}.get(buffer.region, ())
+        return next((n for n, i in enumerate(members) if i in buffer.tensors), 0)
+
+    def _private(self, op: int, what: str) -> int | None:
+        for buffer in self._plan.buffers:
+            mine = buffer.op == op or (what == "scratch" and buffer.op is not None)
+            if mine and buffer.name.startswith(what) and buffer.first <= op < buffer.last:
+                return buffer.offset_bytes
+        return None
+
+    def _comment(self, op: Op) -> str:
+        tensors = self._graph.tensors
+        shapes = [describe_shape(tensors[i].shape) for i in activations(self._graph, op)]
+        result = " + ".join(describe_shape(tensors[i].shape) for i in op.outputs)
+        return f"{op.kind}: {', '.join(shapes)} -> {result}"

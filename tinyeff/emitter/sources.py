@@ -14,16 +14,15 @@ import jinja2
 
 import tinyeff
 from tinyeff import resources
-from tinyeff.emitter import naming
+from tinyeff.emitter import naming, tables
 from tinyeff.emitter.manifest import MANIFEST, SCHEMA_VERSION, Manifest
-from tinyeff.ir import Access, Buffer, ConstArray, Program, Step, Tensor
+from tinyeff.ir import Buffer, ConstArray, Program, Step, Tensor
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
 
 Sources = Mapping[str, str]
 """Relative path -> text, in the order in which a reader should open them."""
 
-FORMS = {"rows": "TE_ROWS", "accumulate": "TE_ACCUMULATE", "whole": "TE_WHOLE"}
 CTYPES = {"int8": "int8_t", "int32": "int32_t", "uint8": "uint8_t", "int16": "int16_t"}
 
 
@@ -92,8 +91,8 @@ def model_view(program: Program, options: EmitOptions) -> SimpleNamespace:
     prefix = options.name.upper()
     inputs = [_port(program, options, "input", n) for n in range(len(graph.inputs))]
     outputs = [_port(program, options, "output", n) for n in range(len(graph.outputs))]
-    table = _memory_table(program, inputs, outputs)
-    steps = [_step_view(program, options, step, table) for step in program.steps]
+    steps = tables.steps(program, options.name)
+    memories = tables.memories(program)
     arrays = [a for step in program.steps for a in _arrays(options, step)]
     kernels = sorted({source for step in program.steps for source in step.kernel.sources})
     resident = plan.input_memory == "resident"
@@ -108,10 +107,9 @@ def model_view(program: Program, options: EmitOptions) -> SimpleNamespace:
         run_parameters=", ".join(_run_parameters(resident, inputs, outputs)),
         headers=["te_stage.h", *[f"{k}.h" for k in kernels]], kernels_version=kernels_version(),
         arrays=arrays, const_bytes=sum(a.size_bytes for a in arrays), steps=steps,
-        forms=sorted({s.form for s in steps}, reverse=True), memories=len(table),
-        max_in_rows=max((_in_rows(s) for s in program.steps), default=1),
-        max_out_rows=max((_out_rows(s) for s in program.steps), default=1),
-        pointers=pointers, memory_table=table, copies=_copies(program, outputs),
+        memories=len(memories),
+        **tables.order(program), **tables.limits(program),
+        pointers=pointers, memory_table=memories, copies=_copies(program, outputs),
         objects=[options.name, f"{options.name}_weights", *kernels],
         example_arguments=", ".join(pointers), make_flags=_make_flags(plan.target.cpu),
     )
@@ -132,7 +130,7 @@ def _port(program: Program, options: EmitOptions, what: str, number: int) -> Sim
     graph = program.graph
     indices = graph.inputs if what == "input" else graph.outputs
     tensor: Tensor = graph.tensors[indices[number]]
-    short = what if len(indices) == 1 else f"{what}_{number}"
+    short = tables.port_name(what, number, len(indices))
     name = f"{options.name}_{short}"
     quant = tensor.quant
     buffer = next((b for b in program.plan.buffers if indices[number] in b.tensors), None)
@@ -151,74 +149,6 @@ def _run_parameters(
 ) -> list[str]:
     sources = [] if resident else [f"const {p.ctype} *{p.short_name}" for p in inputs]
     return ["void *arena", *sources, *[f"{p.ctype} *{p.short_name}" for p in outputs]]
-
-
-def _memory_table(
-    program: Program, inputs: list[SimpleNamespace], outputs: list[SimpleNamespace]
-) -> list[SimpleNamespace]:
-    table = [SimpleNamespace(region="arena", index=0, pointer="arena", writable=True)]
-    for p in outputs:
-        table.append(SimpleNamespace(region="output", index=p.number, pointer=p.short_name,
-                                     writable=True))
-    if program.plan.input_memory != "resident":
-        for p in inputs:
-            table.append(SimpleNamespace(region="input", index=p.number, pointer=p.short_name,
-                                         writable=False))
-    return table
-
-
-def _memory_number(table: list[SimpleNamespace], access: Access) -> int:
-    for number, entry in enumerate(table):
-        if entry.region == access.region and (entry.region == "arena"
-                                              or entry.index == access.index):
-            return number
-    raise AssertionError(f"no memory for {access}")
-
-
-def _step_view(
-    program: Program, options: EmitOptions, step: Step, table: list[SimpleNamespace]
-) -> SimpleNamespace:
-    graph, kernel = program.graph, step.kernel
-    fields = [
-        (name, f"{options.name}_{step.name}_{name}" if isinstance(value, ConstArray) else value)
-        for name, value in kernel.fields
-    ]
-    member = step.form
-    return SimpleNamespace(
-        name=step.name, comment=naming.comment_text(step.comment), params=kernel.params,
-        fields=fields, form=FORMS[step.form], member=member,
-        kernel=f"&{kernel.function}" if member == "accumulate" else kernel.function,
-        rows_per_call=step.rows_per_call,
-        inputs=[_access_view(graph.tensors[a.tensor], a, table) for a in step.inputs],
-        outputs=[_access_view(graph.tensors[a.tensor], a, table) for a in step.outputs],
-        scratch=_offset(step.scratch_offset), state=_offset(step.state_offset),
-    )
-
-
-def _offset(value: int | None) -> str:
-    return "TE_NO_MEMORY" if value is None else str(value)
-
-
-def _access_view(tensor: Tensor, a: Access, table: list[SimpleNamespace]) -> SimpleNamespace:
-    return SimpleNamespace(
-        start=a.offset_bytes, row_bytes=a.row_bytes, rows=a.rows, ring_rows=a.ring_rows,
-        pixels=a.row_bytes // tensor.pixel_bytes, count=a.window.count, step=a.window.step,
-        offset=a.window.offset, divisor=a.window.divisor, memory=_memory_number(table, a),
-        tensor=a.tensor, comment=naming.comment_text(tensor.name),
-    )
-
-
-def _in_rows(step: Step) -> int:
-    if step.form != "rows":
-        return max(1, len(step.inputs))
-    more = step.rows_per_call - 1
-    return max(1, sum(-(-more * a.window.step // a.window.divisor) + a.window.count
-                      for a in step.inputs))
-
-
-def _out_rows(step: Step) -> int:
-    per_output = {"rows": step.rows_per_call, "accumulate": step.outputs[0].rows, "whole": 1}
-    return per_output[step.form] * len(step.outputs)
 
 
 def _arrays(options: EmitOptions, step: Step) -> list[SimpleNamespace]:

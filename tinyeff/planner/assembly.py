@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from tinyeff.ir import Buffer, Graph, LayerMemory, Limits, Plan, Segment, Target
+from tinyeff.ir import Buffer, Graph, Group, LayerMemory, Limits, Plan, Segment, Target
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
 from tinyeff.planner import sizes
@@ -32,7 +32,8 @@ def assemble(
         strategy="per-layer",
         target=target,
         input_memory=limits.input_memory,
-        segments=(Segment("per-layer", 0, len(graph.ops)),),
+        segments=tuple(Segment("per-layer", t, t + 1, (Group(t, t + 1),))
+                       for t in range(len(graph.ops))),
         variants=tuple(c.variant for c in choices),
         flat=tuple(c.flat for c in choices),
         buffers=_grouped(buffers),

@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: MIT
+"""The order in which kernels are called: what the loops of the generated C do, in Python.
+
+A stage is one operator. Stages of one group are computed together, tile by tile. Groups of one
+segment take turns row by row: the last pulls rows out of those before it, each computing a row only
+when some group lacks it. Segments run one after the other. Layer by layer, every operator is a
+segment of its own.
+
+The planner simulates this order, the validator replays it, lowering prints the tables that make the
+generated C follow it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tinyeff.errors import InternalError
+from tinyeff.ir import Graph, Group, Op, Segment, Variant, Window
+from tinyeff.ops import operator_of
+from tinyeff.ops.operator import Node, node_of
+
+ALONE = -1
+"""`Operand.producer` of a tensor that is not computed tile by tile in the same group."""
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A tensor that a stage reads: the rows and columns that an output row and column need."""
+
+    tensor: int
+    rows: int
+    pixels: int
+    window: Window
+    columns: Window
+    producer: int = ALONE
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One operator in its group; `inner` says that its output is held one tile at a time."""
+
+    op: int
+    form: str
+    operands: tuple[Operand, ...]
+    outputs: tuple[int, ...]
+    rows_per_call: int
+    flat: bool
+    inner: bool
+
+
+@dataclass(frozen=True)
+class Need:
+    """Rows of another group of the segment that must be there before this group's row y."""
+
+    group: int
+    window: Window
+
+
+@dataclass(frozen=True)
+class StageGroup:
+    """Stages computed together in tiles of a map of `rows` x `pixels`.
+
+    The map is what the last stage writes or, where that one accumulates, reads.
+    """
+
+    stages: tuple[Stage, ...]
+    needs: tuple[Need, ...]
+    rows: int
+    pixels: int
+    tile_rows: int
+    tile_pixels: int
+    slides: bool
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Rows [y0, y1) of columns [x0, x1); columns up to `held` are there from the tile before."""
+
+    y0: int
+    y1: int
+    x0: int
+    x1: int
+    held: int
+
+    @property
+    def is_empty(self) -> bool:
+        return self.y0 >= self.y1 or self.x0 >= self.x1
+
+
+@dataclass(frozen=True)
+class Call:
+    """A stage computes `tile`; `tiles` are those of all stages of its group, in order."""
+
+    segment: int
+    group: int
+    stage: Stage
+    tile: Tile
+    tiles: tuple[Tile, ...] = field(repr=False)
+
+
+def compose(outer: Window, inner: Window) -> Window:
+    """The rows that an output needs of a tensor two operators back.
+
+    `outer` leads from the output to the tensor between, `inner` on from there. InternalError where
+    both have divisors, which no single window can express.
+    """
+    if outer == Window():
+        return inner
+    if inner == Window():
+        return outer
+    if outer.divisor != 1 or inner.divisor != 1:
+        raise InternalError("two operators that stretch rows cannot share a group")
+    return Window(
+        (outer.count - 1) * inner.step + inner.count,
+        outer.step * inner.step,
+        outer.offset * inner.step + inner.offset,
+    )
+
+
+class Renaming:
+    """For each tensor the one whose bytes it is: operators of form "view" only rename."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.views: set[int] = set()
+        self._roots: dict[int, int] = {}
+        for index, op in enumerate(graph.ops):
+            if operator_of(op.kind).form_of(node_of(graph, op)) == "view":
+                self.views.add(index)
+                sources = activations(graph, op)
+                for output in op.outputs:
+                    self._roots[output] = self.root(sources[0]) if sources else output
+
+    def root(self, tensor: int) -> int:
+        """The tensor that was first written into these bytes."""
+        return self._roots.get(tensor, tensor)
+
+
+def activations(graph: Graph, op: Op) -> tuple[int, ...]:
+    """The tensors that `op` reads and that are computed at run time, in the operator's order."""
+    return tuple(i for i in op.inputs if i >= 0 and not graph.tensors[i].is_constant)
+
+
+def flat_operand(operand: Operand, pixels: int) -> Operand:
+    """The operand of an operator that takes its map of `pixels` as one row."""
+    if operand.rows * operand.pixels != pixels:
+        return operand
+    return Operand(operand.tensor, 1, pixels, Window(), Window())
+
+
+def schedule(
+    graph: Graph, segments: Iterable[Segment], variants: tuple[Variant, ...],
+    flat: tuple[bool, ...],
+) -> tuple[tuple[StageGroup, ...], ...]:
+    """The groups of every segment with their stages; views leave no stage."""
+    return _Scheduler(graph, variants, flat).run(tuple(segments))
+
+
+class _Scheduler:
+    def __init__(
+        self, graph: Graph, variants: tuple[Variant, ...], flat: tuple[bool, ...]
+    ) -> None:
+        self._graph, self._variants, self._flat = graph, variants, flat
+        self._names = Renaming(graph)
+        self._last_use: dict[int, int] = {}
+        for index, op in enumerate(graph.ops):
+            for tensor in activations(graph, op):
+                if index not in self._names.views:
+                    self._last_use[self._names.root(tensor)] = index
+        for tensor in graph.outputs:
+            self._last_use[self._names.root(tensor)] = len(graph.ops)
+
+    def run(self, segments: tuple[Segment, ...]) -> tuple[tuple[StageGroup, ...], ...]:
+        return tuple(self._segment(s) for s in segments)
+
+    def _segment(self, segment: Segment) -> tuple[StageGroup, ...]:
+        made_by: dict[int, int] = {}
+        groups: list[StageGroup] = []
+        plain = [g for g in segment.groups
+                 if any(i not in self._names.views for i in range(g.first, g.last))]
+        for group in plain:
+            stages = self._stages(group)
+            needs = self._needs(stages, made_by, groups)
+            complete = group is plain[-1] or any(
+                self._last_use.get(self._names.root(t), -1) >= segment.last
+                for t in stages[-1].outputs)
+            groups.append(self._group(group, stages, needs, complete))
+            for stage in stages:
+                for tensor in stage.outputs:
+                    made_by[self._names.root(tensor)] = len(groups) - 1
+        return tuple(groups)
+
+    def _stages(self, group: Group) -> tuple[Stage, ...]:
+        indices = [i for i in range(group.first, group.last) if i not in self._names.views]
+        made_by: dict[int, int] = {}
+        stages = []
+        for number, index in enumerate(indices):
+            op = self._graph.ops[index]
+            stages.append(self._stage(op, index, made_by, number < len(indices) - 1))
+            made_by |= {self._names.root(t): number for t in op.outputs}
+        return tuple(stages)
+
+    def _stage(self, op: Op, index: int, made_by: dict[int, int], inner: bool) -> Stage:
+        node, operator = node_of(self._graph, op), operator_of(op.kind)
+        form = operator.form_of(node)
+        operands = tuple(
+            self._operand(op, node, form, number, made_by)
+            for number in range(len(node.activations)))
+        if self._flat[index]:
+            pixels = node.output.rows * node.output.pixels
+            operands = tuple(flat_operand(o, pixels) for o in operands)
+        return Stage(index, form, operands, op.outputs, self._variants[index].rows_per_call,
+                     self._flat[index], inner)
+
+    def _operand(
+        self, op: Op, node: Node[Any], form: str, number: int, made_by: dict[int, int]
+    ) -> Operand:
+        tensor = activations(self._graph, op)[number]
+        record, operator = self._graph.tensors[tensor], operator_of(op.kind)
+        if form == "rows":
+            window, columns = operator.window(node, number), operator.columns(node, number)
+        elif form == "accumulate":
+            window, columns = Window(), Window()
+        else:
+            window, columns = Window(record.rows, 0), Window(record.pixels, 0)
+        producer = made_by.get(self._names.root(tensor), ALONE)
+        return Operand(tensor, record.rows, record.pixels, window, columns, producer)
+
+    def _group(
+        self, group: Group, stages: tuple[Stage, ...], needs: tuple[Need, ...], complete: bool
+    ) -> StageGroup:
+        last = stages[-1]
+        output = self._graph.tensors[last.outputs[0]]
+        rows, pixels = output.rows, output.pixels
+        if last.form == "accumulate":
+            rows, pixels = last.operands[0].rows, last.operands[0].pixels
+        elif last.form == "whole":
+            rows = pixels = 1
+        elif last.flat:
+            rows, pixels = 1, rows * pixels
+        return StageGroup(stages, needs, rows, pixels, group.tile_rows or last.rows_per_call,
+                          group.tile_pixels or pixels, group.slides, complete)
+
+    def _needs(
+        self, stages: tuple[Stage, ...], made_by: dict[int, int], groups: list[StageGroup]
+    ) -> tuple[Need, ...]:
+        """What the group's stages read of other groups, in terms of the group's own rows."""
+        to_last: dict[int, list[Window]] = {len(stages) - 1: [Window()]}
+        needs: list[Need] = []
+        for number in reversed(range(len(stages))):
+            stage = stages[number]
+            for operand in stage.operands:
+                paths = [compose(w, operand.window) for w in to_last.get(number, [])]
+                if operand.producer != ALONE:
+                    to_last.setdefault(operand.producer, []).extend(paths)
+                elif self._names.root(operand.tensor) in made_by:
+                    group = made_by[self._names.root(operand.tensor)]
+                    needs += [self._need(group, groups[group], operand, w) for w in paths]
+        return tuple(dict.fromkeys(needs))
+
+    def _need(self, number: int, group: StageGroup, operand: Operand, window: Window) -> Need:
+        plain = group.stages[-1].form == "rows" and not group.stages[-1].flat
+        if plain and operand.rows == group.rows:
+            return Need(number, window)
+        # The rows of one are not the rows of the other: all must be there first.
+        return Need(number, Window(group.rows, 0))
+
+
+def pull_order(groups: tuple[StageGroup, ...]) -> Iterator[tuple[int, int, int]]:
+    """(group, y0, y1) in the order in which a segment computes its rows."""
+    done = [0] * len(groups)
+    for target in reversed(range(len(groups))):
+        while groups[target].complete and done[target] < groups[target].rows:
+            current = target
+            while (before := _lacking(groups, done, current)) is not None:
+                current = before
+            group, y0 = groups[current], done[current]
+            y1 = min(y0 + group.tile_rows, group.rows)
+            yield current, y0, y1
+            done[current] = y1
+
+
+def _lacking(groups: tuple[StageGroup, ...], done: list[int], current: int) -> int | None:
+    group = groups[current]
+    end = min(done[current] + group.tile_rows, group.rows)
+    for need in group.needs:
+        rows = need.window.first(end - 1) + need.window.count
+        if done[need.group] < min(rows, groups[need.group].rows):
+            return need.group
+    return None
+
+
+def calls_of(segment: int, groups: tuple[StageGroup, ...]) -> Iterator[Call]:
+    """Every call of every stage of a segment, in order."""
+    for number, y0, y1 in pull_order(groups):
+        group = groups[number]
+        before: tuple[Tile, ...] = ()
+        for x0 in range(0, group.pixels, group.tile_pixels):
+            last = Tile(y0, y1, x0, min(x0 + group.tile_pixels, group.pixels), x0)
+            tiles = spread(group.stages, last)
+            if group.slides and before:
+                tiles = tuple(_slid(t, b) for t, b in zip(tiles[:-1], before[:-1], strict=True)
+                              ) + tiles[-1:]
+            for stage, tile in zip(group.stages, tiles, strict=True):
+                yield Call(segment, number, stage, tile, tiles)
+            before = tiles
+
+
+def spread(stages: tuple[Stage, ...], last: Tile) -> tuple[Tile, ...]:
+    """The tiles of all stages of a group, from the tile of its last stage backwards."""
+    tiles: list[Tile | None] = [None] * len(stages)
+    tiles[-1] = last
+    for number in reversed(range(len(stages))):
+        tile = tiles[number]
+        if tile is None or tile.is_empty:
+            continue
+        for operand in stages[number].operands:
+            if operand.producer != ALONE:
+                tiles[operand.producer] = _required(operand, tile, tiles[operand.producer])
+    return tuple(t or Tile(0, 0, 0, 0, 0) for t in tiles)
+
+
+def _required(operand: Operand, tile: Tile, known: Tile | None) -> Tile:
+    rows, columns = operand.window, operand.columns
+    y0, x0 = max(rows.first(tile.y0), 0), max(columns.first(tile.x0), 0)
+    y1 = min(rows.first(tile.y1 - 1) + rows.count, operand.rows)
+    x1 = min(columns.first(tile.x1 - 1) + columns.count, operand.pixels)
+    if known is not None:
+        y0, y1 = min(y0, known.y0), max(y1, known.y1)
+        x0, x1 = min(x0, known.x0), max(x1, known.x1)
+    return Tile(y0, y1, x0, x1, x0)
+
+
+def _slid(tile: Tile, before: Tile) -> Tile:
+    if (tile.y0, tile.y1) != (before.y0, before.y1) or before.x1 <= tile.x0:
+        return tile
+    return Tile(tile.y0, tile.y1, tile.x0, tile.x1, before.x1)
