@@ -39,7 +39,8 @@ __attribute__((section(".vectors"), used)) const te_vectors te_emulator_vectors 
 te_emulator_record te_emulator_result;
 te_emulator_range te_emulator_dump[TE_EMULATOR_RANGES] TE_EMULATOR_NOINIT;
 
-void te_emulator_reset(void)
+/* Its own function: compilers may use the vector unit for these loops. */
+static __attribute__((noinline)) void fill_memory(void)
 {
     const uint32_t *from = te_emulator_data_load;
     for (uint32_t *to = te_emulator_data_start; to < te_emulator_data_end; to++) {
@@ -48,11 +49,16 @@ void te_emulator_reset(void)
     for (uint32_t *to = te_emulator_bss_start; to < te_emulator_bss_end; to++) {
         *to = 0;
     }
+}
+
+void te_emulator_reset(void)
+{
 #ifdef __ARM_FEATURE_MVE
     /* Coprocessors 10 and 11 hold the vector unit: off after reset. */
     *(volatile uint32_t *)0xE000ED88u |= 0xFu << 20;
     __asm volatile("dsb\n\tisb" ::: "memory");
 #endif
+    fill_memory();
     te_emulator_result.status = main();
     te_emulator_finished();
 }
@@ -65,9 +71,16 @@ static uint32_t semihosting(uint32_t operation, const void *argument)
     return r0;
 }
 
-void te_emulator_finished(void)
+__attribute__((noinline)) void te_emulator_finished(void)
 {
-    enum { OPEN = 1, CLOSE = 2, WRITE = 5, EXIT = 0x18, WRITE_BINARY = 5, APPLICATION_EXIT = 0x20026 };
+    enum {
+        OPEN = 1,
+        CLOSE = 2,
+        WRITE = 5,
+        EXIT = 0x18,
+        WRITE_BINARY = 5,
+        APPLICATION_EXIT = 0x20026
+    };
     static const char name[] = "dump.bin";
     const struct {
         const char *name;

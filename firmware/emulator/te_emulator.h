@@ -39,7 +39,7 @@ static inline void te_emulator_start_timer(void)
     timer[1] = UINT32_MAX; /* value, counting down */
     timer[0] = 1;          /* enable */
 #elif defined(TE_EMULATOR_SSE_COUNTER)
-    *(volatile uint32_t *)TE_EMULATOR_SSE_COUNTER = 1; /* CNTCR: enable */
+    *(volatile uint32_t *)TE_EMULATOR_SSE_COUNTER = 1;        /* CNTCR: enable */
 #endif
 }
 

@@ -61,7 +61,6 @@ class Program:
     """An ELF file for a Cortex-M; addresses of functions come without the Thumb bit."""
 
     def __init__(self, elf: bytes) -> None:
-        self.elf = elf
         self._file: Any = require("elftools.elf.elffile").ELFFile(io.BytesIO(elf))
 
     @cached_property
@@ -173,6 +172,24 @@ class Program:
                     return f"{_file_name(program, before.file)}:{before.line}"
                 before = None if state.end_sequence else state
         return None
+
+    @cached_property
+    def frames(self) -> dict[str, int]:
+        """Bytes of stack that each function takes, where the compiler left a section of them."""
+        section = self._file.get_section_by_name(".stack_sizes")
+        data, at, frames = section.data() if section else b"", 0, {}
+        while at + 5 <= len(data):
+            address, size, shift = int.from_bytes(data[at : at + 4], "little"), 0, 0
+            at += 4
+            while True:  # ULEB128
+                byte = data[at]
+                size, shift, at = size | (byte & 127) << shift, shift + 7, at + 1
+                if byte < 128:
+                    break
+            function = self.function_at(address & ~1)
+            if function is not None:
+                frames[function.name] = max(size, frames.get(function.name, 0))
+        return frames
 
     def place(self, address: int) -> str:
         """Where `address` is, for a message: function, file and line as far as they are known."""

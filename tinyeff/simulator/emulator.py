@@ -288,7 +288,7 @@ def _result(
     instructions, cycles = total(functions)
     touched = first.touched | second.touched
     layers: tuple[LayerCount, ...] = ()
-    if profile != "none" and run.intervals:
+    if profile != "none" and run.intervals and session.interface.steps:
         layers = layer_counts(accountant, run.intervals, session.layer_names,
                               dict(session.interface.steps), session.interface.macs)
     return EmulationResult(
@@ -299,7 +299,7 @@ def _result(
         arena_bytes=session.arena.size_bytes,
         arena_bytes_touched=int(np.flatnonzero(touched)[-1]) + 1 if touched.any() else 0,
         arena_touched=touched, stack_bytes=max(first.stack_bytes, second.stack_bytes),
-        frames=build.frames, symbols=session.program.symbols, functions=functions, layers=layers,
+        frames=build.frames or session.program.frames, symbols=session.program.symbols, functions=functions, layers=layers,
         accesses=run.accesses,
         unaligned=tuple(f"{session.program.place(pc)} at 0x{address:08x}"
                         for pc, address in run.unaligned),

@@ -107,11 +107,20 @@ def _arguments(
         if data:
             (folder / f"fill{number}.bin").write_bytes(data)
             devices += ["-device", f"loader,file=fill{number}.bin,addr=0x{address:x},force-raw=on"]
-    (folder / "program.elf").write_bytes(job.program.elf)
+    # As an ELF file, memory that is not to be initialized would collide with what fills it.
+    (folder / "flash.bin").write_bytes(_flash_image(job))
     return ["-machine", machine.name, "-display", "none", "-serial", "none", "-monitor", "none",
             "-icount", f"shift={SHIFT},align=off,sleep=off",
             "-semihosting-config", "enable=on,target=native",
-            "-kernel", "program.elf", *devices]
+            "-kernel", "flash.bin", *devices]
+
+
+def _flash_image(job: Job) -> bytes:
+    flash, segments = job.memory.flash, job.program.segments
+    image = bytearray(max(s.address + len(s.data) for s in segments) - flash.origin)
+    for s in segments:
+        image[s.address - flash.origin : s.address - flash.origin + len(s.data)] = s.data
+    return bytes(image)
 
 
 def _execute(command: Sequence[str], folder: Path, job: Job) -> None:

@@ -28,6 +28,8 @@ COMPILERS = ("gcc", "zig")
 
 _HARNESS_FLAGS = ("-O2", "-std=gnu11", "-ffreestanding", "-fno-builtin",
                   "-ffunction-sections", "-fdata-sections")
+# gcc writes a file beside each object; zig would leave that in its cache, so it writes a section.
+_STACK_REPORT = {"gcc": "-fstack-usage", "zig": "-fstack-size-section"}
 _HOW_TO_GET = {
     "gcc": "install Arm's GNU toolchain (Debian: apt install gcc-arm-none-eabi; others: "
            "https://developer.arm.com/downloads/-/arm-gnu-toolchain-downloads) and put it on PATH",
@@ -50,7 +52,7 @@ class Build:
     """A linked program: the ELF file's bytes, and how it was made.
 
     `flags` are those of the model's sources; `frames` holds the bytes of stack that each function
-    takes, as the compiler reports them.
+    takes, where the compiler reports them in files (`Program.frames` has them where it does not).
     """
 
     elf: bytes = field(repr=False)
@@ -124,7 +126,7 @@ def compile_program(
         common = [*core, "-g", "-I.", *(f"-D{define}" for define in defines)]
         for path in model:
             if path.endswith(".c"):
-                _compile(toolchain, folder, path, [*flags, *common, "-fstack-usage"])
+                _compile(toolchain, folder, path, [*flags, *common, _STACK_REPORT[toolchain.name]])
         for path in harness:
             if path.endswith(".c"):
                 _compile(toolchain, folder, path, _harness_flags(toolchain, common))
@@ -160,7 +162,7 @@ def _link(
     toolchain: Toolchain, folder: Path, objects: list[str], core: Sequence[str], memory: MemoryMap
 ) -> bytes:
     (folder / "program.ld").write_text(render("emulator.ld.j2", map=memory), encoding="utf-8")
-    flags = [*core, "-nostdlib", "-Wl,--gc-sections", "-Wl,-Tprogram.ld", *objects]
+    flags = [*core, "-nostdlib", "-Wl,--gc-sections", "-T", "program.ld", *objects]
     if toolchain.name == "gcc":
         flags += ["-Wl,--no-warn-rwx-segments", "-lgcc"]
     status, said = _run(toolchain, folder, [*flags, "-o", "program.elf"])

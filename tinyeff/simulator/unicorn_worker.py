@@ -95,7 +95,8 @@ class Machine:
     def _fault_of(self, error: Exception) -> Fault:
         u, pc = self.uc_module, self.register("PC")
         if self.invalid is None:
-            return Fault(f"stopped: {error}", pc, None)
+            undefined = getattr(error, "errno", None) == u.UC_ERR_INSN_INVALID
+            return Fault("undefined instruction" if undefined else str(error), pc, None)
         access, address, size = self.invalid
         what = {
             u.UC_MEM_READ_UNMAPPED: "read of unmapped memory",
