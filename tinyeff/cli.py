@@ -8,30 +8,28 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
-import traceback
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import tinyeff
-from tinyeff.console.options import OutputOptions, PlanOptions, takes_options
-from tinyeff.errors import InternalError, TinyeffError, UnsupportedError
+from tinyeff.console.failure import SCHEMA_VERSION, report_failure
+from tinyeff.console.options import EmulatorOptions, OutputOptions, PlanOptions, takes_options
+from tinyeff.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from tinyeff.console.terminal import Terminal
+    from tinyeff.emitter import Manifest, Sources
+    from tinyeff.ir import Array
 
 INTERRUPTED = 130
-BUG = InternalError.exit_code
-SCHEMA_VERSION = 1
 DRAWING_WIDTH, DRAWING_HEIGHT = 100, 14
-USAGE_ERRORS = cast(tuple[type[Exception], ...], typer.BadParameter.__bases__)
-"""What the argument parser raises: its UsageError, whose module depends on typer's version."""
 
 app = typer.Typer(
     name="tinyeff", add_completion=False, rich_markup_mode=None,
@@ -39,9 +37,9 @@ app = typer.Typer(
 )
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; `arguments` default to the program's."""
-    given = _options_last(sys.argv[1:] if arguments is None else list(arguments)) or ["--help"]
+    given = _normal(sys.argv[1:] if arguments is None else arguments)
     _configure(given)
     try:
         command = typer.main.get_command(app)
@@ -56,14 +54,18 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        return _failed(error, "--json" in given, not {"-v", "--verbose"}.isdisjoint(given))
+        return report_failure(error, "--json" in given, not {"-v", "--verbose"}.isdisjoint(given))
 
 
-def _options_last(arguments: list[str]) -> list[str]:
-    """Options of all commands may also stand before the command."""
-    first = next((n for n, a in enumerate(arguments)
-                  if a not in ("-v", "--verbose", "-q", "--quiet", "--json")), len(arguments))
-    return [*arguments[first:], *arguments[:first]] if first < len(arguments) else []
+def _normal(arguments: Sequence[str]) -> list[str]:
+    """Arguments as the parser takes them.
+
+    Options of all commands may also stand before the command, and --profile without a value.
+    """
+    shared = ("-v", "--verbose", "-q", "--quiet", "--json")
+    given = ["--profile=layers" if a == "--profile" else a for a in arguments]
+    first = next((n for n, a in enumerate(given) if a not in shared), 0)
+    return [*given[first:], *given[:first]] or ["--help"]
 
 
 def _configure(arguments: list[str]) -> None:
@@ -75,38 +77,9 @@ def _configure(arguments: list[str]) -> None:
         level = logging.ERROR
     if "-v" in arguments or "--verbose" in arguments:
         level = logging.DEBUG
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
-    logging.getLogger("tinyeff").setLevel(level)
-
-
-def _failed(error: Exception, as_json: bool, verbose: bool) -> int:
-    """Say why there is no result, and return the exit code."""
-    code, message, items = BUG, "", []
-    if isinstance(error, TinyeffError):
-        code, message = error.exit_code, error.message
-        items = [{"operator": i.operator, "tensor": i.tensor, "reason": i.reason}
-                 for i in error.items]
-    elif isinstance(error, USAGE_ERRORS):
-        context = getattr(error, "ctx", None)
-        path = context.command_path if context else "tinyeff"
-        code = 2
-        message = f"{cast(Any, error).format_message()} (see {path} --help)"
-    elif isinstance(error, OSError) and error.filename is not None:
-        code, message = 2, f"{error.filename}: {error.strerror}"
-    else:
-        message = f"{type(error).__name__}: {error}"
-    if as_json:
-        failure = {"code": code, "message": message, "items": items}
-        print(json.dumps({"schema_version": SCHEMA_VERSION, "error": failure}))
-    print(f"tinyeff: error: {message}", file=sys.stderr)
-    for item in error.items if isinstance(error, TinyeffError) else ():
-        print(f"  {item}", file=sys.stderr)
-    if code == BUG:
-        print("This is a bug in tinyeff. Please report it with the command, the model if it may "
-              "be shared, and what the command prints with -v.", file=sys.stderr)
-        if verbose:
-            traceback.print_exception(error)
-    return code
+    log = logging.getLogger("tinyeff")
+    log.handlers[:] = [logging.StreamHandler(sys.stderr)]
+    log.setLevel(level)
 
 
 def _version(wanted: bool) -> None:
@@ -157,7 +130,9 @@ def plan(model: Model, plan: PlanOptions, output: OutputOptions) -> int:
     p = report.planned(prepare(model), target, limits)
     terminal.result(report.plan_object(p))
     terminal.headline(report.verdict_sentence(p), "bold green" if p.verdict.fits else "bold red")
-    for line in (*report.blame(p), *report.summary(p)):
+    for line in report.blame(p):
+        terminal.headline(line, "")
+    for line in report.summary(p):
         terminal.say(line)
     if not output.json and not output.quiet:
         rows = len(p.graph.ops) if output.verbose else max(8, terminal.height - 10 - DRAWING_HEIGHT)
@@ -184,7 +159,7 @@ def codegen(
     force: Annotated[bool, typer.Option(
         "--force", help="Overwrite generated files that were changed since.")] = False,
 ) -> int:
-    """Generate C for a model: sources, build files, an example, and tinyeff.json."""
+    """Generate C for a model, with build files and an example."""
     from tinyeff.console import report
     from tinyeff.console.folder import check_writable, read_labels, write_folder
     from tinyeff.console.loading import compiled
@@ -215,6 +190,7 @@ def sim(
         metavar="MODEL|DIR", help="A model, or a folder that codegen wrote.")],
     plan: PlanOptions,
     output: OutputOptions,
+    emulator: EmulatorOptions,
     file: Annotated[str | None, typer.Option(
         "--input", metavar="FILE", help="An .npy or .npz file; random input unless given.")] = None,
     preprocess: Preprocess = None,
@@ -224,15 +200,52 @@ def sim(
     from tinyeff.console import loading, outcome
     from tinyeff.pipeline import simulate
 
-    terminal, cpu = _terminal(output), _host_only(plan, "sim")
+    terminal, cpu = _terminal(output), plan.target("host").cpu
+    emulator.check(cpu)
     manifest, sources = loading.generated(model, plan)
+    loading.check_cpu(manifest, cpu, model)
     inputs, origin = loading.one_sample(manifest.interface, file, preprocess, seed)
-    outputs = tuple(x[0] for x in simulate(sources, inputs))
-    run = outcome.Run(manifest, cpu, origin, outputs)
+    if cpu != "host":
+        return _emulated(terminal, manifest, sources, inputs, origin, cpu, emulator)
+    run = outcome.Run(manifest, cpu, origin, tuple(x[0] for x in simulate(sources, inputs)))
     terminal.result(outcome.run_object(run))
-    terminal.headline(f"{manifest.model_name} ran on {cpu}")
+    terminal.headline(outcome.run_headline(run))
     for line in outcome.run_lines(run):
         terminal.say(line)
+    return 0
+
+
+def _emulated(
+    terminal: Terminal, manifest: Manifest, sources: Sources, inputs: tuple[Array, ...],
+    origin: str, cpu: str, options: EmulatorOptions,
+) -> int:
+    """`sim` on an emulated Cortex-M."""
+    import numpy as np
+
+    from tinyeff.console import emulation, outcome
+    from tinyeff.console.folder import write_file
+    from tinyeff.simulator.emulator import emulate
+    from tinyeff.simulator.profile import folded_stacks
+
+    result = emulate(sources, [x[0] for x in inputs], cpu, compiler=options.compiler,
+                     profile=options.profile or "layers")
+    outputs = tuple(np.frombuffer(data, t.dtype).reshape(t.shape)
+                    for t, data in zip(manifest.outputs, result.outputs, strict=True))
+    run, memory = outcome.Run(manifest, cpu, origin, outputs), options.profile == "memory"
+    if options.flame is not None:
+        folded = folded_stacks(manifest.name, result.layers)
+        write_file(Path(options.flame), folded.encode("utf-8"))
+    terminal.result({**outcome.run_object(run),
+                     **emulation.emulation_object(result, memory, options.symbols)})
+    terminal.headline(outcome.run_headline(run))
+    for line in (*outcome.run_lines(run), *emulation.emulation_lines(result, memory)):
+        terminal.say(line)
+    if options.profile is not None:
+        terminal.say()
+        terminal.say(emulation.profile_table(result, manifest, terminal.unicode))
+    if options.symbols:
+        terminal.say()
+        terminal.say(emulation.symbol_table(result, manifest))
     return 0
 
 
@@ -250,7 +263,7 @@ def verify(
     )] = None,
     seed: Seed = 0,
 ) -> int:
-    """Compare the generated C with LiteRT, bit for bit, layer by layer."""
+    """Compare the generated C with LiteRT, tensor by tensor."""
     from tinyeff.console import loading, outcome
     from tinyeff.simulator.verify import verify as compare
 
@@ -280,7 +293,7 @@ def evaluate(
         "--data", metavar="FILE", help="An .npz file of samples, with labels or without.")],
     preprocess: Preprocess = None,
 ) -> int:
-    """Count how often the generated C is right, and how often it agrees with LiteRT."""
+    """Count how often the generated C is right, and as LiteRT says."""
     from tinyeff.console import loading, outcome
     from tinyeff.data import load_labels
     from tinyeff.pipeline import simulate
@@ -340,7 +353,7 @@ def quantize(
 @app.command()
 @takes_options
 def doctor(output: OutputOptions) -> int:
-    """List the programs and packages that tinyeff can use, and how to get what is missing."""
+    """List what tinyeff can use here, and how to get what is missing."""
     from tinyeff.console.doctor import checks
 
     terminal, found = _terminal(output), list(checks())

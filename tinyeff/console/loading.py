@@ -15,6 +15,7 @@ from tinyeff.emitter.naming import model_name
 from tinyeff.errors import DoesNotFitError, UnsupportedError, UsageError
 from tinyeff.ir import Array, Graph, Program
 from tinyeff.pipeline import prepare
+from tinyeff.targets import target_for
 
 
 def int8_graph(model: str) -> Graph:
@@ -48,6 +49,14 @@ def generated(model: str, options: PlanOptions) -> tuple[Manifest, Sources]:
     _, program = compiled(model, options, "host")
     sources = emit(program, EmitOptions(model_name(Path(model).stem), (), options.recorded()))
     return read_manifest(sources[MANIFEST], MANIFEST), sources
+
+
+def check_cpu(manifest: Manifest, cpu: str, model: str) -> None:
+    """UsageError where code was generated for kernels that `cpu` does not have."""
+    path, wanted = manifest.target.path, target_for(cpu).path
+    if path not in ("portable", wanted):
+        raise UsageError(f"{model} was generated for {manifest.target.cpu} ({path} kernels), which "
+                         f"{cpu} cannot run; generate it with --cpu {cpu}")
 
 
 def samples(

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 STRATEGIES = ("auto", "per-layer", "patch", "stream")
 INPUT_MEMORIES = ("resident", "streamed", "excluded")
+COMPILERS = ("gcc", "zig")
+PROFILES = ("layers", "memory")
 SUFFIXES = {"": 1, "k": 1024, "m": 1024 * 1024}
 
 
@@ -63,6 +65,34 @@ class PlanOptions:
     def recorded(self) -> dict[str, Any]:
         """The options that were given, for the manifest."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class EmulatorOptions:
+    """What to measure on an emulated Cortex-M, and with which compiler."""
+
+    compiler: Annotated[str | None, typer.Option(
+        metavar="gcc|zig", help="Cross compiler: arm-none-eabi-gcc where present, else zig.",
+    )] = None
+    profile: Annotated[str | None, typer.Option(
+        metavar="[=memory]", help="Show instructions and cycles of each layer; with =memory also "
+        "loads and stores (slow).")] = None
+    flame: Annotated[str | None, typer.Option(
+        metavar="FILE", help="Write the profile as folded stacks, for speedscope or flamegraph.",
+    )] = None
+    symbols: Annotated[bool, typer.Option(
+        "--symbols", help="Show flash bytes by function and layer.")] = False
+
+    def check(self, cpu: str) -> None:
+        """Raise UsageError where an option makes no sense, or not on `cpu`."""
+        if self.compiler is not None:
+            one_of(self.compiler, COMPILERS, "--compiler")
+        if self.profile is not None:
+            one_of(self.profile, PROFILES, "--profile")
+        for name, value in asdict(self).items():
+            if value and cpu == "host":
+                raise UsageError(f"--{name} is for an emulated Cortex-M: name one, for example "
+                                 "--cpu cortex-m4")
 
 
 @dataclass(frozen=True)

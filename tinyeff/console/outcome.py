@@ -66,15 +66,19 @@ def _output_object(tensor: Tensor, values: Array) -> dict[str, Any]:
     }
 
 
+def run_headline(run: Run) -> str:
+    """The result in one line."""
+    return (f"{run.manifest.model_name} on {run.cpu}: arena {both(run.manifest.arena_bytes)}, "
+            f"output_sha256 {output_sha256(run.outputs)}")
+
+
 def run_lines(run: Run) -> Iterator[str]:
-    """The same for people."""
+    """Input and outputs, for people."""
     manifest = run.manifest
     yield f"input: {run.input}"
     for number, (tensor, values) in enumerate(zip(manifest.outputs, run.outputs, strict=True)):
         yield f"output '{tensor.name}', {tensor.dtype} {describe_shape(tensor.shape)}"
         yield from _value_lines(tensor, values.reshape(-1), manifest.labels if not number else ())
-    yield f"output_sha256 {output_sha256(run.outputs)}"
-    yield f"arena_bytes {both(manifest.arena_bytes)}"
 
 
 def _value_lines(tensor: Tensor, values: Array, labels: tuple[str, ...]) -> Iterator[str]:

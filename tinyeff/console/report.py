@@ -20,6 +20,7 @@ from tinyeff.selection import select
 SCHEMA_VERSION = 1
 KIB, MIB = 1024, 1024 * 1024
 BAR = 20
+NAME_WIDTH = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,14 +92,23 @@ def blame(p: Planned) -> Iterator[str]:
     graph, v = p.graph, p.verdict
     if v.missing_sram_bytes and v.peak_op is not None:
         op = graph.ops[v.peak_op]
-        yield (f"to blame: layer {v.peak_op}, {op.kind} '{op.name}' "
+        yield (f"to blame: layer {v.peak_op}, {op.kind} '{short_name(op.name)}' "
                f"({_shapes(graph, v.peak_op)}), needs {both(v.peak_bytes)} of the arena "
                "while it runs")
     if v.missing_flash_bytes and p.plan.variants:
         worst = max(range(len(graph.ops)), key=lambda n: p.plan.variants[n].const_bytes)
         op = graph.ops[worst]
-        yield (f"to blame: layer {worst}, {op.kind} '{op.name}', has the most constants: "
-               f"{both(p.plan.variants[worst].const_bytes)}")
+        yield (f"to blame: layer {worst}, {op.kind} '{short_name(op.name)}', has the most "
+               f"constants: {both(p.plan.variants[worst].const_bytes)}")
+
+
+def short_name(name: str) -> str:
+    """The name of an operator or tensor, cut to what tells it from others.
+
+    Converters join the names of everything that was fused with semicolons.
+    """
+    first = name.split(";")[0]
+    return first if len(first) <= NAME_WIDTH else f"...{first[3 - NAME_WIDTH:]}"
 
 
 def _shapes(graph: Graph, op: int) -> str:
@@ -160,7 +170,8 @@ def _layer_object(p: Planned, memory: LayerMemory) -> dict[str, Any]:
 def summary(p: Planned) -> Iterator[str]:
     """The figures behind the verdict, a line each."""
     chosen, foot, v = p.plan, p.footprint, p.verdict
-    yield (f"SRAM   {v.sram_bytes:>11,} bytes = arena {chosen.arena_bytes:,} + stack "
+    yield (f"SRAM   {v.sram_bytes:>11,} bytes = arena {chosen.arena_bytes:,} (activations "
+           f"{chosen.activation_bytes:,}, scratch and gaps {chosen.scratch_bytes:,}) + stack "
            f"{foot.stack_bytes:,} (assumed) + output {foot.output_bytes:,}")
     yield (f"flash  {v.flash_bytes:>11,} bytes = constants {foot.const_bytes:,} + code about "
            f"{foot.code_bytes:,} + tables about {foot.table_bytes:,}")

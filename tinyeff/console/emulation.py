@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""What an emulated Cortex-M counted, as lines, tables and a JSON object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from tinyeff.console.report import both
+from tinyeff.emitter import Manifest
+from tinyeff.ops.operator import describe_shape
+from tinyeff.simulator.elf import Symbol
+from tinyeff.simulator.emulator import EmulationResult
+from tinyeff.simulator.text import support_sources
+
+BAR = 16
+EMULATOR_SOURCES = ("te_emulator_main.c", *support_sources())
+EMULATOR_FUNCTIONS = ("main", "memcpy", "memmove", "memset", "memcmp")
+"""What start-up and the compiler's library bring; a board's own program has them anyway."""
+
+
+def emulation_object(
+    result: EmulationResult, counted_memory: bool, symbols: bool
+) -> dict[str, Any]:
+    """What `tinyeff sim --cpu cortex-…` adds to the JSON object."""
+    model = result.cycle_model
+    value: dict[str, Any] = {
+        "engine": result.engine,
+        "compiler": result.compiler,
+        "flags": list(result.flags),
+        "instructions": result.instructions,
+        "cycles": result.cycles,
+        "cycle_model": None if model is None else {"source": model.source, "error": model.error},
+        "arena_bytes_touched": result.arena_bytes_touched,
+        "stack_bytes": result.stack_bytes,
+        "layers": [{"name": c.name, "kind": c.kind, "macs": c.macs,
+                    "instructions": c.instructions, "cycles": c.cycles} for c in result.layers],
+    }
+    if counted_memory:
+        value["accesses"] = {region: vars(counts) for region, counts in result.accesses.items()}
+    if symbols:
+        value["symbols"] = [{"name": s.name, "flash_bytes": s.size_bytes,
+                             "kind": "code" if s.is_function else "constants"}
+                            for s in in_flash(result)]
+    return value
+
+
+def emulation_lines(result: EmulationResult, counted_memory: bool) -> Iterator[str]:
+    """The counts for people."""
+    yield f"instructions {result.instructions:,}"
+    if result.cycles is not None and result.cycle_model is not None:
+        yield f"cycles       {result.cycles:,} (model: {result.cycle_model.error})"
+    touched = result.arena_bytes_touched
+    whole = "all of it" if touched == result.arena_bytes else f"of {result.arena_bytes:,}"
+    yield f"arena        {both(touched)} touched, {whole}"
+    yield f"stack        {both(result.stack_bytes)}"
+    yield f"compiler     {result.compiler}, {' '.join(result.flags)}"
+    for region, a in result.accesses.items() if counted_memory else ():
+        yield (f"{region:<12} {a.loads:,} loads of {a.load_bytes:,} bytes, {a.stores:,} stores of "
+               f"{a.store_bytes:,} bytes")
+    if result.unaligned:
+        more = " ..." if len(result.unaligned) > 3 else ""
+        yield f"unaligned accesses: {'; '.join(result.unaligned[:3])}{more}"
+
+
+def profile_table(result: EmulationResult, manifest: Manifest, unicode: bool) -> Table:
+    """Instructions and cycles of each layer."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for title in ("layer", "output", "MACs", "instructions", "per MAC", "cycles", "share"):
+        right = title not in ("layer", "output", "share")
+        table.add_column(title, justify="right" if right else "left", no_wrap=True)
+    shapes = {s["name"]: tuple(s["output_shape"]) for s in manifest.raw["plan"]["steps"]}
+    weights = [c.instructions if c.cycles is None else c.cycles for c in result.layers]
+    most, total = max(weights, default=0), sum(weights)
+    for c, weight in zip(result.layers, weights, strict=True):
+        bar = ("█" if unicode else "#") * (-(-BAR * weight // most) if most else 0)
+        ratio = c.instructions_per_mac
+        table.add_row(
+            Text(c.name), describe_shape(shapes[c.name]), f"{c.macs:,}" if c.macs else "",
+            f"{c.instructions:,}", "" if ratio is None else f"{ratio:.2f}",
+            "" if c.cycles is None else f"{c.cycles:,}",
+            f"{weight / total if total else 0:>5.1%} {bar}",
+        )
+    return table
+
+
+def in_flash(result: EmulationResult) -> list[Symbol]:
+    """Functions and constants of the model, the largest first; the emulator's own left out."""
+    found = [s for s in result.symbols
+             if not s.writable and s.size_bytes and s.name not in EMULATOR_FUNCTIONS
+             and s.source not in EMULATOR_SOURCES and not s.name.startswith("te_emulator")]
+    return sorted(found, key=lambda s: (-s.size_bytes, s.name))
+
+
+def symbol_table(result: EmulationResult, manifest: Manifest) -> Table:
+    """Flash bytes of each function, and of the constants of each layer."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("flash bytes", justify="right")
+    table.add_column("function, or constants of a layer")
+    sizes: dict[str, int] = {}
+    steps = [s["name"] for s in manifest.raw["plan"]["steps"]]
+    for symbol in in_flash(result):
+        name = symbol.name if symbol.is_function else _layer_of(symbol.name, manifest, steps)
+        sizes[name] = sizes.get(name, 0) + symbol.size_bytes
+    for name, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
+        table.add_row(f"{size:,}", Text(name))
+    table.add_row(f"{sum(sizes.values()):,}", "total", style="bold")
+    return table
+
+
+def _layer_of(symbol: str, manifest: Manifest, steps: list[str]) -> str:
+    """The layer that a constant belongs to: names are [model_]layer_field."""
+    plain = symbol.removeprefix(f"{manifest.name}_")
+    return max((s for s in steps if plain.startswith(f"{s}_")), key=len, default=symbol)
