@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.planner.fakes import KIND, Fake
 
+from tests.planner.fakes import KIND, Fake
 from tinyeff.ops import registry
 
 

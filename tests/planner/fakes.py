@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from tinyeff.ir import Array, Graph, Kernel, Op, Source, Target, Tensor, Variant, Window
 from tinyeff.ops.operator import SAME, Node, Operator, padding_of
 
@@ -22,11 +24,16 @@ PIXELS = Variant("plain", flat=True, consumes=1)
 
 @dataclass(frozen=True)
 class FakeAttrs:
-    """What the planner will be told; `windows` has one entry per activation."""
+    """What the planner will be told; `windows` has one entry per activation.
+
+    `columns` may be shorter: what is not there is the same pixel for a window of the same row, else
+    all pixels.
+    """
 
     form: str = "rows"
     windows: tuple[Window, ...] = (Window(),)
     macs: int = 0
+    columns: tuple[Window, ...] = ()
 
 
 class Fake(Operator[FakeAttrs]):
@@ -58,6 +65,13 @@ class Fake(Operator[FakeAttrs]):
     def window(self, node: Node[FakeAttrs], activation: int) -> Window:
         return node.attrs.windows[activation]
 
+    def columns(self, node: Node[FakeAttrs], activation: int) -> Window:
+        if activation < len(node.attrs.columns):
+            return node.attrs.columns[activation]
+        if node.attrs.windows[activation] == Window():
+            return Window()
+        return Window(node.activations[activation].pixels, 0)
+
     def variants(self, node: Node[FakeAttrs], target: Target) -> tuple[Variant, ...]:
         raise NotImplementedError
 
@@ -83,6 +97,11 @@ class Net:
     def input(self, *shape: int, dtype: str = "int8") -> int:
         self.inputs.append(self.tensor(*shape, dtype=dtype))
         return self.inputs[-1]
+
+    def constant(self, *shape: int) -> int:
+        self.tensors.append(Tensor(f"c{len(self.tensors)}", shape, "int8",
+                                   data=np.zeros(shape, np.int8)))
+        return len(self.tensors) - 1
 
     def op(
         self, inputs: list[int], outputs: list[int], attrs: FakeAttrs,
@@ -151,8 +170,8 @@ def mobilenet_v1(size: int = 96, width: int = 8) -> Graph:
     blocks = [(2, 1), (4, 2), (4, 1), (8, 2), (8, 1), (16, 2), *[(16, 1)] * 5, (32, 2), (32, 1)]
     for factor, stride in blocks:
         x = net.conv(net.depthwise(x, 3, stride), width * factor)
-    _, h, w, c = net.tensors[x].shape
-    return net.graph(net.dense(net.dense(net.view(net.mean(x), 1, c), 2), 2))
+    view = net.view(net.mean(x), 1, net.tensors[x].channels)
+    return net.graph(net.dense(net.dense(view, 2), 2))
 
 
 def resnet8() -> Graph:

@@ -80,29 +80,53 @@ def problem_of(
     )
 
 
-def allocate(problem: Problem, bound_bytes: int, exact: bool = True) -> Layout:
+def allocate(problem: Problem, bound_bytes: int) -> Layout:
     """The smallest layout found; optimal where its size equals its lower bound.
 
-    `bound_bytes` is the liveness bound. Without `exact` only the quick search is made.
+    `bound_bytes` is the liveness bound.
     """
-    order = _by_demand(problem)
-    for _ in range(TRIES):
-        search = _Search(problem, order, bound_bytes)
-        offsets = search.run()
-        if offsets is not None:
-            return Layout(offsets, _extent(problem, offsets), bound_bytes)
-        order.insert(0, order.pop(order.index(search.hardest())))
+    offsets = search(problem, bound_bytes, TRIES)
+    if offsets is not None:
+        return Layout(offsets, extent(problem, offsets), bound_bytes)
     layouts = [_first_fit(problem, order) for order in _orders(problem)]
-    best = min(layouts, key=lambda offsets: _extent(problem, offsets))
-    layout = Layout(best, _extent(problem, best), bound_bytes)
-    if not exact or layout.size_bytes == bound_bytes:
-        return layout
+    best = min(layouts, key=lambda offsets: extent(problem, offsets))
+    for shift in (7, 6, 5, 4, 3):  # within 0.8 to 12.5 % of the bound
+        ceiling = bound_bytes + (bound_bytes >> shift)
+        if ceiling >= extent(problem, best):
+            break
+        offsets = search(problem, ceiling, 2)
+        if offsets is not None:
+            best = offsets
+            break
     from tinyeff.planner.exact import solve  # here: loading the solver takes longer than a plan
 
-    return solve(problem, layout)
+    return solve(problem, Layout(best, extent(problem, best), bound_bytes))
 
 
-def _extent(problem: Problem, offsets: Sequence[int]) -> int:
+def fit(problem: Problem, ceiling_bytes: int) -> tuple[int, ...] | None:
+    """Offsets of a layout of at most `ceiling_bytes`, or None where none was found."""
+    offsets = search(problem, ceiling_bytes, TRIES)
+    if offsets is not None:
+        return offsets
+    from tinyeff.planner.exact import fit as fit_exactly
+
+    return fit_exactly(problem, ceiling_bytes)
+
+
+def search(problem: Problem, ceiling_bytes: int, tries: int) -> tuple[int, ...] | None:
+    """Quick search below a ceiling; each try starts with the buffer that failed most before."""
+    order = _by_demand(problem)
+    for _ in range(tries):
+        attempt = _Search(problem, order, ceiling_bytes)
+        offsets = attempt.run()
+        if offsets is not None:
+            return offsets
+        order.insert(0, order.pop(order.index(attempt.hardest())))
+    return None
+
+
+def extent(problem: Problem, offsets: Sequence[int]) -> int:
+    """Bytes from address 0 to the end of the highest buffer."""
     return max((x + s for x, s in zip(offsets, problem.sizes, strict=True)), default=0)
 
 

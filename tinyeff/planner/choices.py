@@ -36,10 +36,10 @@ class Choice:
 def ways(graph: Graph, memory: Lifetimes, live: Sequence[int], step: int) -> tuple[Choice, ...]:
     """Every way to run operator `step`, the fastest first; `live` are the arena's buffers then."""
     op = graph.ops[step]
-    if form_of(graph, op) == "view":
-        pairs = [(VIEW, False)]
-    else:
-        pairs = [(v, flat) for v in op.variants for flat in ((True, False) if v.flat else (False,))]
+    form = form_of(graph, op)
+    pairs = [(v, False) for v in op.variants] if form != "view" else [(VIEW, False)]
+    if form == "rows":
+        pairs += [(v, True) for v in op.variants if v.flat]
     found = []
     for variant, flat in pairs:
         rules = _between_buffers(graph, memory, step, variant, flat)

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from ortools.sat.python import cp_model
 
-from tinyeff.planner.allocation import Layout, Problem
+from tinyeff.planner.allocation import Layout, Problem, extent
 
-DETERMINISTIC_SECONDS = 4.0
-"""Limit of the solver in its own unit of work, about a second each."""
+DETERMINISTIC_SECONDS = 1.0
+"""Limit of the solver in its own unit of work, a few seconds each."""
 
 
 def solve(problem: Problem, start: Layout) -> Layout:
@@ -18,33 +19,69 @@ def solve(problem: Problem, start: Layout) -> Layout:
 
     The lower bound of the result is what the solver has proven.
     """
-    model = cp_model.CpModel()
-    extent = model.new_int_var(start.lower_bound_bytes, start.size_bytes, "extent")
-    units = []  # each offset in multiples of its alignment
-    for size, align, hint in zip(problem.sizes, problem.aligns, start.offsets, strict=True):
-        unit = model.new_int_var(0, (start.size_bytes - size) // align, "")
-        model.add(align * unit + size <= extent)
-        model.add_hint(unit, hint // align)
-        units.append(unit)
-    offsets = [align * unit for align, unit in zip(problem.aligns, units, strict=True)]
-    _keep_apart(model, problem, offsets)
-    _keep_rules(model, problem, offsets)
-    model.minimize(extent)
-
-    solver = cp_model.CpSolver()
-    solver.parameters.num_workers = 1
-    solver.parameters.random_seed = 0
-    solver.parameters.max_deterministic_time = DETERMINISTIC_SECONDS
-    if solver.solve(model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+    task = _Task(problem, start.lower_bound_bytes, start.size_bytes, start.offsets)
+    task.model.minimize(task.extent)
+    offsets = task.offsets()
+    if offsets is None:
         return start
-    found = tuple(int(solver.value(offset)) for offset in offsets)
-    size = max(x + s for x, s in zip(found, problem.sizes, strict=True))
-    bound = max(start.lower_bound_bytes, round(solver.best_objective_bound))
-    return Layout(found, size, min(bound, size))
+    size = extent(problem, offsets)
+    proven = task.unit_bytes * math.ceil(task.solver.best_objective_bound - 1e-6)
+    return Layout(offsets, size, min(max(start.lower_bound_bytes, proven), size))
+
+
+def fit(problem: Problem, ceiling_bytes: int) -> tuple[int, ...] | None:
+    """Offsets of a layout of at most `ceiling_bytes`, None where CP-SAT finds none in time."""
+    task = _Task(problem, 0, ceiling_bytes, ())
+    task.solver.parameters.max_deterministic_time = DETERMINISTIC_SECONDS / 4
+    return task.offsets()
+
+
+class _Task:
+    """The model of a packing task with an extent within [low, high], and its solver.
+
+    Addresses count in units of the greatest common divisor of all sizes, distances and alignments:
+    some optimal layout has every buffer at a sum of those.
+    """
+
+    def __init__(
+        self, problem: Problem, low_bytes: int, high_bytes: int, hints: Sequence[int]
+    ) -> None:
+        distances = (d for rules in problem.rules for r in rules for d in (r.below, r.above))
+        aligns = (align for align in problem.aligns if align > 1)
+        unit = self.unit_bytes = math.gcd(*problem.sizes, *distances, *aligns) or 1
+        self.problem = problem
+        self.model = cp_model.CpModel()
+        self.extent = self.model.new_int_var(-(-low_bytes // unit), high_bytes // unit, "extent")
+        self.steps = [max(align // unit, 1) for align in problem.aligns]
+        self.places: list[cp_model.LinearExprT] = []
+        self.variables: list[cp_model.IntVar] = []
+        for b, (size, step) in enumerate(zip(problem.sizes, self.steps, strict=True)):
+            room = (high_bytes // unit - size // unit) // step
+            self.variables.append(self.model.new_int_var(0, room, ""))
+            self.places.append(step * self.variables[b])
+            self.model.add(self.places[b] + size // unit <= self.extent)
+        for variable, step, hint in zip(self.variables, self.steps, hints, strict=False):
+            self.model.add_hint(variable, hint // unit // step)
+        _keep_apart(self.model, problem, self.places, unit)
+        _keep_rules(self.model, problem, self.places, unit)
+        self.solver = cp_model.CpSolver()
+        self.solver.parameters.num_workers = 1
+        self.solver.parameters.random_seed = 0
+        self.solver.parameters.linearization_level = 0
+        self.solver.parameters.max_deterministic_time = DETERMINISTIC_SECONDS
+
+    def offsets(self) -> tuple[int, ...] | None:
+        """Run the solver; offsets in bytes, or None where it found nothing."""
+        if self.solver.solve(self.model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+            return None
+        return tuple(
+            self.unit_bytes * step * int(self.solver.value(variable))
+            for step, variable in zip(self.steps, self.variables, strict=True)
+        )
 
 
 def _keep_apart(
-    model: cp_model.CpModel, problem: Problem, offsets: Sequence[cp_model.LinearExprT]
+    model: cp_model.CpModel, problem: Problem, places: Sequence[cp_model.LinearExprT], unit: int
 ) -> None:
     """Rectangles of time and address that may not overlap, without the last step of inputs that
     an output may lie over."""
@@ -53,12 +90,13 @@ def _keep_apart(
         steps = last - first - (b in problem.overlapped)
         if steps and problem.sizes[b]:
             times.append(model.new_fixed_size_interval_var(first, steps, ""))
-            addresses.append(model.new_fixed_size_interval_var(offsets[b], problem.sizes[b], ""))
+            size = problem.sizes[b] // unit
+            addresses.append(model.new_fixed_size_interval_var(places[b], size, ""))
     model.add_no_overlap_2d(times, addresses)
 
 
 def _keep_rules(
-    model: cp_model.CpModel, problem: Problem, offsets: Sequence[cp_model.LinearExprT]
+    model: cp_model.CpModel, problem: Problem, places: Sequence[cp_model.LinearExprT], unit: int
 ) -> None:
     """At the last step of an overlapped input, each pair on its own: below or above."""
     for b in sorted(problem.overlapped):
@@ -69,6 +107,6 @@ def _keep_rules(
                                             and problem.spans[rule.other][1] - 1 == step):
                 continue
             is_below = model.new_bool_var("")
-            other = offsets[rule.other]
-            model.add(offsets[b] + rule.below <= other).only_enforce_if(is_below)
-            model.add(offsets[b] >= other + rule.above).only_enforce_if(~is_below)
+            place, other = places[b], places[rule.other]
+            model.add(place + rule.below // unit <= other).only_enforce_if(is_below)
+            model.add(place >= other + rule.above // unit).only_enforce_if(~is_below)

@@ -54,7 +54,8 @@ def overlaps(graph: Graph, op: Op, variant: Variant, flat: bool) -> Iterator[Ove
                 below, above = -size, size  # `finish` reads the state only
             elif form == "rows" and one_loop:
                 window = operator.window(node, number)
-                if variant.consumes and is_pointwise(window, source, result):
+                columns = operator.columns(node, number)
+                if variant.consumes and _is_pointwise(window, columns, source, result):
                     below, above = _pixel_rule(source, result), size
                 elif flat:
                     below, above = sizes.size_bytes(result), size
@@ -65,10 +66,10 @@ def overlaps(graph: Graph, op: Op, variant: Variant, flat: bool) -> Iterator[Ove
             yield Overlap(written, read, below, above)
 
 
-def is_pointwise(window: Window, source: Tensor, result: Tensor) -> bool:
+def _is_pointwise(window: Window, columns: Window, source: Tensor, result: Tensor) -> bool:
     """True where output pixel p needs nothing of this input but its pixel p."""
     same_map = (source.rows, source.pixels) == (result.rows, result.pixels)
-    return same_map and window == Window()
+    return same_map and window == columns == Window()
 
 
 def _pixel_rule(source: Tensor, result: Tensor) -> int:

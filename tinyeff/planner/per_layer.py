@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from tinyeff.ir import Buffer, Graph, Limits, Plan, Target
 from tinyeff.planner import sizes
-from tinyeff.planner.allocation import Layout, allocate, problem_of
+from tinyeff.planner.allocation import TRIES, allocate, fit, problem_of, search
 from tinyeff.planner.assembly import assemble
 from tinyeff.planner.choices import Choice, fastest, smallest, ways
 from tinyeff.planner.lifetimes import Lifetimes, lifetimes, private_buffers
@@ -21,12 +21,12 @@ def plan_per_layer(graph: Graph, target: Target, limits: Limits) -> Plan:
     options = [
         ways(graph, memory, live, step) for step, live in enumerate(_live(graph, memory.buffers))
     ]
-    inputs = sum(b.size_bytes for b in memory.buffers if b.region == "arena" and b.first == 0)
     least = smallest(options)
-    bound = max([inputs if not options else 0, *(c.bound_bytes for c in least)])
-    choices, buffers, layout = _best_layout(graph, memory, options, least, bound)
+    inputs = sum(b.size_bytes for b in memory.buffers if b.region == "arena" and b.first == 0)
+    bound = max((c.bound_bytes for c in least), default=inputs)
+    choices, buffers, proven = _best(graph, memory, options, least, bound)
     choices = tuple(_upgraded(options[t], c, buffers) for t, c in enumerate(choices))
-    return assemble(graph, target, limits, choices, buffers, layout.lower_bound_bytes)
+    return assemble(graph, target, limits, choices, buffers, proven)
 
 
 def _live(graph: Graph, buffers: Sequence[Buffer]) -> Iterator[tuple[int, ...]]:
@@ -36,48 +36,60 @@ def _live(graph: Graph, buffers: Sequence[Buffer]) -> Iterator[tuple[int, ...]]:
         yield tuple(n for n in arena if buffers[n].first <= step < buffers[n].last)
 
 
-def _best_layout(
+def _best(
     graph: Graph,
     memory: Lifetimes,
     options: Sequence[Sequence[Choice]],
     least: tuple[Choice, ...],
     bound: int,
-) -> tuple[tuple[Choice, ...], tuple[Buffer, ...], Layout]:
-    """Try the fastest way of each operator below the bound; where its layout misses the bound,
-    also the least way, which is free to overlap wherever the rules allow."""
+) -> tuple[tuple[Choice, ...], tuple[Buffer, ...], int]:
+    """Choices, placed buffers, and the proven least size of the arena.
+
+    First the fastest way of each operator below the bound. Where that misses the bound, the
+    smallest arena follows from the least ways, and the fastest below that size are tried again.
+    """
     choices = fastest(options, bound)
-    buffers, layout = _placed(graph, memory, choices, bound)
-    if layout.size_bytes > bound and least != choices:
-        other_buffers, other = _placed(graph, memory, least, bound)
-        proven = min(layout.lower_bound_bytes, other.lower_bound_bytes)
-        if other.size_bytes < layout.size_bytes:
-            return least, other_buffers, replace(other, lower_bound_bytes=proven)
-        layout = replace(layout, lower_bound_bytes=proven)
-    return choices, buffers, layout
+    task = _Task(graph, memory, choices)
+    offsets = search(task.problem, bound, TRIES)
+    if offsets is not None:
+        return choices, task.placed(offsets), bound
+    task = _Task(graph, memory, least)
+    layout = allocate(task.problem, bound)
+    faster = fastest(options, layout.size_bytes)
+    if faster != least:
+        faster_task = _Task(graph, memory, faster)
+        offsets = fit(faster_task.problem, layout.size_bytes)
+        if offsets is not None:
+            return faster, faster_task.placed(offsets), layout.lower_bound_bytes
+    return least, task.placed(layout.offsets), layout.lower_bound_bytes
 
 
-def _placed(
-    graph: Graph, memory: Lifetimes, choices: Sequence[Choice], bound: int
-) -> tuple[tuple[Buffer, ...], Layout]:
-    """All buffers with their offsets."""
-    private = [b for t, c in enumerate(choices) for b in private_buffers(graph, t, c.variant)]
-    buffers = [*memory.buffers, *private]
-    arena = [n for n, b in enumerate(buffers) if b.region == "arena"]
-    number = {n: k for k, n in enumerate(arena)}
-    overlaps = [
-        Overlap(number[o.written], number[o.read], o.below, o.above)
-        for c in choices
-        for o in c.overlaps
-    ]
-    aligns = [
-        max((sizes.alignment(graph.tensors[i]) for i in buffers[n].tensors),
-            default=sizes.WORD_BYTES)
-        for n in arena
-    ]
-    layout = allocate(problem_of([buffers[n] for n in arena], aligns, overlaps), bound)
-    for n, offset in zip(arena, layout.offsets, strict=True):
-        buffers[n] = replace(buffers[n], offset_bytes=offset)
-    return tuple(buffers), layout
+class _Task:
+    """The buffers that a set of choices needs, and the packing task of those in the arena."""
+
+    def __init__(self, graph: Graph, memory: Lifetimes, choices: Sequence[Choice]) -> None:
+        private = (b for t, c in enumerate(choices) for b in private_buffers(graph, t, c.variant))
+        self.buffers = (*memory.buffers, *private)
+        self.arena = [n for n, b in enumerate(self.buffers) if b.region == "arena"]
+        number = {n: k for k, n in enumerate(self.arena)}
+        overlaps = [
+            Overlap(number[o.written], number[o.read], o.below, o.above)
+            for c in choices
+            for o in c.overlaps
+        ]
+        aligns = [
+            max((sizes.alignment(graph.tensors[i]) for i in self.buffers[n].tensors),
+                default=sizes.WORD_BYTES)
+            for n in self.arena
+        ]
+        self.problem = problem_of([self.buffers[n] for n in self.arena], aligns, overlaps)
+
+    def placed(self, offsets: Sequence[int]) -> tuple[Buffer, ...]:
+        """All buffers, those of the arena at `offsets`."""
+        place = dict(zip(self.arena, offsets, strict=True))
+        return tuple(
+            replace(b, offset_bytes=place.get(n, 0)) for n, b in enumerate(self.buffers)
+        )
 
 
 def _upgraded(options: Sequence[Choice], choice: Choice, buffers: Sequence[Buffer]) -> Choice:

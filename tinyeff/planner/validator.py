@@ -64,6 +64,16 @@ class _Call:
     in_order: tuple[bool, ...]
 
 
+@dataclass(frozen=True)
+class _Source:
+    """An activation that an operator reads; `in_order` as in `_Call`."""
+
+    index: int
+    tensor: Tensor
+    window: Window
+    in_order: bool
+
+
 class _Replay:
     def __init__(self, graph: Graph, plan: Plan) -> None:
         self.graph = graph
@@ -93,6 +103,8 @@ class _Replay:
             self.step = step
             node, operator = node_of(self.graph, op), operator_of(op.kind)
             form = operator.form_of(node)
+            if form != "view":
+                self._touch_operands(op)
             if form == "accumulate":
                 self._accumulate(op, node)
             elif form != "view":
@@ -114,12 +126,13 @@ class _Replay:
         for y in range(0, rows, per_call):
             end = min(y + per_call, rows)
             reads, in_order = [], []
-            for index, tensor, window in sources:
-                first = max(window.first(y), 0)
-                last = min(window.first(end - 1) + window.count, tensor.rows)
+            for source in sources:
+                first = max(source.window.first(y), 0)
+                last = source.window.first(end - 1) + source.window.count
+                last = min(last, source.tensor.rows)
                 if first < last:
-                    reads.append(self._rows(index, first, last))
-                    in_order.append(self._is_ordered(window, tensor, node.output))
+                    reads.append(self._rows(source.index, first, last))
+                    in_order.append(source.in_order)
             writes = tuple(self._rows(index, y, end) for index in op.outputs)
             yield _Call(tuple(reads), writes, tuple(in_order))
 
@@ -127,23 +140,25 @@ class _Replay:
         """All of every input, all of every output."""
         sources = self._sources(op, node)
         yield _Call(
-            tuple(self._rows(index) for index, _, _ in sources),
+            tuple(self._rows(source.index) for source in sources),
             tuple(self._rows(index) for index in op.outputs),
-            tuple(self._is_ordered(window, t, node.output) for _, t, window in sources),
+            tuple(source.in_order for source in sources),
         )
 
-    def _sources(self, op: Op, node: Node[Any]) -> list[tuple[int, Tensor, Window]]:
-        """Index, tensor and window of each activation that the operator reads."""
+    def _sources(self, op: Op, node: Node[Any]) -> list[_Source]:
+        """The activations that the operator reads; all of them where it is not of form "rows"."""
+        operator, found = operator_of(op.kind), []
         tensors = [i for i in op.inputs if i >= 0 and not self.graph.tensors[i].is_constant]
-        if operator_of(op.kind).form_of(node) == "rows":
-            windows = [operator_of(op.kind).window(node, n) for n in range(len(tensors))]
-        else:
-            windows = [Window(count=self.graph.tensors[i].rows, step=0) for i in tensors]
-        return [(i, self.graph.tensors[i], w) for i, w in zip(tensors, windows, strict=True)]
-
-    def _is_ordered(self, window: Window, source: Tensor, result: Tensor) -> bool:
-        same_map = (source.rows, source.pixels) == (result.rows, result.pixels)
-        return self._variant().consumes > 0 and same_map and window == Window()
+        for number, index in enumerate(tensors):
+            tensor = self.graph.tensors[index]
+            if operator.form_of(node) == "rows":
+                window, columns = operator.window(node, number), operator.columns(node, number)
+            else:
+                window, columns = Window(tensor.rows, 0), Window(tensor.pixels, 0)
+            same_map = (tensor.rows, tensor.pixels) == (node.output.rows, node.output.pixels)
+            in_order = same_map and window == columns == Window() and self._variant().consumes > 0
+            found.append(_Source(index, tensor, window, in_order))
+        return found
 
     def _variant(self) -> Variant:
         return self.plan.variants[self.step]
@@ -170,7 +185,7 @@ class _Replay:
     def _accumulate(self, op: Op, node: Node[Any]) -> None:
         """`begin` clears the state, `add_rows` reads all rows, `finish` writes the outputs."""
         private = self._private()
-        sources = [i for i, _, _ in self._sources(op, node)]
+        sources = [source.index for source in self._sources(op, node)]
         for span in private:
             self._write(span, describe(op))
         for i in sources:
@@ -215,23 +230,29 @@ class _Replay:
         tags = tags + self.base[span.buffer]
         return tags
 
-    def _touch(self, span: _Span) -> None:
-        steps = self.touched.setdefault(span.buffer, [self.step, self.step])
+    def _touch(self, buffer: int) -> None:
+        steps = self.touched.setdefault(buffer, [self.step, self.step])
         steps[1] = self.step
+
+    def _touch_operands(self, op: Op) -> None:
+        """An operator counts as using its operands even where its windows miss all their rows."""
+        for i in (*op.inputs, *op.outputs):
+            if i in self.home:
+                self._touch(self.home[i])
 
     def _write(self, span: _Span, who: str) -> None:
         buffer = self.plan.buffers[span.buffer]
         if buffer.region == "input" and who != "the caller":
             raise InternalError(f"validator: {who} writes {span.what}, which is the caller's")
-        self._touch(span)
+        self._touch(span.buffer)
         self.memory[span.buffer][span.begin:span.end] = self._tags(span)
 
     def _destroy(self, span: _Span) -> None:
-        self._touch(span)
+        self._touch(span.buffer)
         self.memory[span.buffer][span.begin:span.end] = GARBAGE
 
     def _read(self, span: _Span, who: str) -> None:
-        self._touch(span)
+        self._touch(span.buffer)
         found = self.memory[span.buffer][span.begin:span.end]
         wrong = found != self._tags(span)
         if wrong.any():

@@ -113,11 +113,11 @@ def _check_place(graph: Graph, plan: Plan, buffer: Buffer) -> None:
 def _check_private(graph: Graph, plan: Plan) -> None:
     """Scratch and state of each operator are there with the bytes that its variant asks for."""
     for step, (op, variant) in enumerate(zip(graph.ops, plan.variants, strict=True)):
-        runs = operator_of(op.kind).form_of(node_of(graph, op)) != "view"
-        _require(not runs or variant in op.variants,
+        form = operator_of(op.kind).form_of(node_of(graph, op))
+        _require(form == "view" or variant in op.variants,
                  f"{describe(op)} has no variant '{variant.name}'")
-        _require(variant.flat or not plan.flat[step],
-                 f"{describe(op)} runs flat, its variant {variant.name} cannot")
+        _require(not plan.flat[step] or (variant.flat and form == "rows"),
+                 f"{describe(op)} runs flat, its variant {variant.name} of form {form} cannot")
         found = sorted((b.name.split()[0], b.size_bytes) for b in plan.buffers if b.op == step)
         wanted = [("scratch", variant.scratch_bytes), ("state", variant.state_bytes)]
         _require(found == [w for w in wanted if w[1]],

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""Hypothesis strategies: small graphs of fakes with every form, window and kind of variant."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from tests.planner.fakes import FakeAttrs, Net
+from tinyeff.ir import Graph, Variant, Window
+
+SMALL = st.integers(1, 5)
+
+
+@st.composite
+def variants(draw: st.DrawFn, one_loop: bool = True) -> tuple[Variant, ...]:
+    """One to three kernels; some with scratch memory, several rows per call, or promises."""
+    found = []
+    for n in range(draw(st.integers(1, 3))):
+        found.append(Variant(
+            f"v{n}",
+            rows_per_call=draw(st.sampled_from([1, 1, 2, 3])) if one_loop else 1,
+            scratch_bytes=draw(st.sampled_from([0, 0, 1, 10])),
+            cost=draw(st.integers(0, 3)),
+            consumes=draw(st.sampled_from([0, 1, 4])) if one_loop else 0,
+            flat=one_loop and draw(st.booleans()),
+        ))
+    return tuple(found)
+
+
+@st.composite
+def windows(draw: st.DrawFn, source_rows: int, rows: int) -> Window:
+    """Any window that reads something, among them up-sampling, broadcasting and gaps."""
+    kind = draw(st.sampled_from(["any", "same", "whole", "up"]))
+    if kind == "same":
+        return Window()
+    if kind == "whole":
+        return Window(source_rows, 0)
+    if kind == "up":
+        return Window(draw(SMALL), 1, draw(st.integers(-2, 1)), 2)
+    return Window(draw(SMALL), draw(st.integers(0, 3)), draw(st.integers(-3, 2)))
+
+
+@st.composite
+def graphs(draw: st.DrawFn, most_ops: int = 9) -> Graph:
+    """A graph with up to `most_ops` operators, several inputs and outputs."""
+    net = Net()
+    dtype = draw(st.sampled_from(["int8", "int8", "float32"]))
+    values = [net.input(1, draw(SMALL), draw(SMALL), draw(SMALL), dtype=dtype)
+              for _ in range(draw(st.integers(1, 2)))]
+    for _ in range(draw(st.integers(1, most_ops))):
+        recent = st.sampled_from(values[-3:] + values[:1])
+        kind = draw(st.sampled_from(["rows", "rows", "rows", "add", "view", "mean", "whole"]))
+        x = draw(recent)
+        if kind == "rows":
+            values += _rows(draw, net, [x], dtype)
+        elif kind == "add":
+            alike = [v for v in values if net.tensors[v].shape == net.tensors[x].shape]
+            values.append(net.add(x, draw(st.sampled_from(alike)), variants=draw(variants())))
+        elif kind == "view":
+            values.append(net.tensor(1, net.tensors[x].elements, dtype=net.tensors[x].dtype))
+            net.op([x], [values[-1]], FakeAttrs("view"))
+        elif kind == "mean":
+            values.append(net.mean(x))
+        else:
+            values.append(net.whole(x, draw(recent)))
+    outputs = draw(st.lists(st.sampled_from(values), min_size=1, max_size=3))
+    return net.graph(*outputs, values[-1])
+
+
+def _rows(draw: st.DrawFn, net: Net, xs: list[int], dtype: str) -> list[int]:
+    """An operator of form "rows" with one or two outputs of the same height."""
+    source = net.tensors[xs[0]]
+    rows = draw(st.sampled_from([source.rows, draw(SMALL)]))
+    pixels = draw(st.sampled_from([source.pixels, draw(SMALL)]))
+    wide = "int32" if draw(st.integers(0, 9)) == 0 else dtype
+    outputs = [net.tensor(1, rows, pixels, draw(SMALL), dtype=wide)
+               for _ in range(draw(st.sampled_from([1, 1, 2])))]
+    window = draw(windows(source.rows, rows))
+    net.op(xs, outputs, FakeAttrs("rows", (window,)), draw(variants()))
+    return outputs

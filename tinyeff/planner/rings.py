@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""How many rows of each tensor a streamed segment must hold, found by running its order.
+
+A tensor's ring spans from the lowest row that some consumer still needs to the newest row:
+
+    rows of t     0   1   2   3   4   5   6   7
+                              |-----------|        ring of 4 rows
+              no longer needed            newest
+
+Between a segment's input and its output the same run tells how far the output may lie over the
+input: a row that is written may overlap only input rows that nobody reads any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tinyeff.ir import Graph, Window
+from tinyeff.planner import sizes
+from tinyeff.planner.overlap import Overlap
+from tinyeff.schedule import Renaming, StageGroup, pull_order
+
+NOBODY = 1 << 30
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A group that reads a tensor, and the rows of it that the group's row y needs."""
+
+    group: int
+    window: Window
+
+    def lowest(self, groups: tuple[StageGroup, ...], done: list[int]) -> int:
+        """The lowest row that the reader still needs when `done` rows of it are finished."""
+        y = done[self.group]
+        return NOBODY if y >= groups[self.group].rows else max(self.window.first(y), 0)
+
+
+def readers(groups: tuple[StageGroup, ...]) -> dict[int, list[Reader]]:
+    """For each tensor the groups that read it, in the order of the groups."""
+    found: dict[int, list[Reader]] = {}
+    for number, group in enumerate(groups):
+        for read in group.reads:
+            found.setdefault(read.tensor, []).append(Reader(number, read.window))
+    return found
+
+
+def simulate(
+    graph: Graph, names: Renaming, groups: tuple[StageGroup, ...]
+) -> tuple[dict[int, int], dict[tuple[int, int], int]]:
+    """Run a segment's order: (rings, below).
+
+    `rings` maps each tensor written by a group to the rows it needs; `below` maps pairs (output,
+    input from outside) to the bytes by which the output must start before the input at least.
+    """
+    who = readers(groups)
+    made = {names.root(t): n for n, g in enumerate(groups) for t in g.stages[-1].outputs}
+    outside = [t for t in who if t not in made]
+    done = [0] * len(groups)
+    rings = dict.fromkeys(made, 1)
+    below: dict[tuple[int, int], int] = {}
+    for number, y0, y1 in pull_order(groups):
+        for tensor, top, end in _written(graph, groups[number], y0, y1):
+            root = names.root(tensor)
+            low = min((r.lowest(groups, done) for r in who.get(root, [])), default=NOBODY)
+            rings[root] = max(rings[root], end - min(low, top))
+            row = sizes.row_bytes(graph.tensors[tensor])
+            for other in outside:
+                source = graph.tensors[other]
+                low = min(min(r.lowest(groups, done) for r in who[other]), source.rows)
+                apart = end * row - low * sizes.row_bytes(source)
+                below[root, other] = max(below.get((root, other), -sizes.size_bytes(source)), apart)
+        done[number] = y1
+    return rings, below
+
+
+def _written(graph: Graph, group: StageGroup, y0: int, y1: int) -> Iterator[tuple[int, int, int]]:
+    """(tensor, first row, end) of what the step [y0, y1) of a group writes for others to read."""
+    last = group.stages[-1]
+    for tensor in last.outputs:
+        rows = graph.tensors[tensor].rows
+        if last.form == "rows" and rows == group.rows:
+            yield tensor, y0, y1
+        elif y1 == group.rows:
+            yield tensor, 0, rows
+
+
+def overlap_rules(
+    graph: Graph, names: Renaming, below: dict[tuple[int, int], int]
+) -> list[Overlap]:
+    """The rules between tensors (by root) for the allocator: start before, or wholly behind."""
+    return [
+        Overlap(written, read, bytes_below, sizes.size_bytes(graph.tensors[read]))
+        for (written, read), bytes_below in below.items()
+    ]
