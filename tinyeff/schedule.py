@@ -59,6 +59,17 @@ class Need:
 
 
 @dataclass(frozen=True)
+class Read:
+    """Rows of a tensor from outside the group that the group's row y needs.
+
+    `tensor` is the one first written into the bytes that are read (see `Renaming`).
+    """
+
+    tensor: int
+    window: Window
+
+
+@dataclass(frozen=True)
 class StageGroup:
     """Stages computed together in tiles of a map of `rows` x `pixels`.
 
@@ -66,6 +77,7 @@ class StageGroup:
     """
 
     stages: tuple[Stage, ...]
+    reads: tuple[Read, ...]
     needs: tuple[Need, ...]
     rows: int
     pixels: int
@@ -87,6 +99,7 @@ class Tile:
 
     @property
     def is_empty(self) -> bool:
+        """True where there is nothing to compute."""
         return self.y0 >= self.y1 or self.x0 >= self.x1
 
 
@@ -182,11 +195,13 @@ class _Scheduler:
                  if any(i not in self._names.views for i in range(g.first, g.last))]
         for group in plain:
             stages = self._stages(group)
-            needs = self._needs(stages, made_by, groups)
             complete = group is plain[-1] or any(
                 self._last_use.get(self._names.root(t), -1) >= segment.last
                 for t in stages[-1].outputs)
-            groups.append(self._group(group, stages, needs, complete))
+            reads = self._reads(stages)
+            needs = tuple(dict.fromkeys(
+                self._need(made_by[r.tensor], groups, r) for r in reads if r.tensor in made_by))
+            groups.append(self._group(group, stages, reads, needs, complete))
             for stage in stages:
                 for tensor in stage.outputs:
                     made_by[self._names.root(tensor)] = len(groups) - 1
@@ -229,7 +244,8 @@ class _Scheduler:
         return Operand(tensor, record.rows, record.pixels, window, columns, producer)
 
     def _group(
-        self, group: Group, stages: tuple[Stage, ...], needs: tuple[Need, ...], complete: bool
+        self, group: Group, stages: tuple[Stage, ...], reads: tuple[Read, ...],
+        needs: tuple[Need, ...], complete: bool,
     ) -> StageGroup:
         last = stages[-1]
         output = self._graph.tensors[last.outputs[0]]
@@ -240,32 +256,34 @@ class _Scheduler:
             rows = pixels = 1
         elif last.flat:
             rows, pixels = 1, rows * pixels
-        return StageGroup(stages, needs, rows, pixels, group.tile_rows or last.rows_per_call,
+        return StageGroup(stages, reads, needs, rows, pixels,
+                          group.tile_rows or last.rows_per_call,
                           group.tile_pixels or pixels, group.slides, complete)
 
-    def _needs(
-        self, stages: tuple[Stage, ...], made_by: dict[int, int], groups: list[StageGroup]
-    ) -> tuple[Need, ...]:
-        """What the group's stages read of other groups, in terms of the group's own rows."""
+    def _reads(self, stages: tuple[Stage, ...]) -> tuple[Read, ...]:
+        """What the group's stages read from outside, in terms of the rows it steps through."""
         to_last: dict[int, list[Window]] = {len(stages) - 1: [Window()]}
-        needs: list[Need] = []
+        reads: list[Read] = []
         for number in reversed(range(len(stages))):
-            stage = stages[number]
-            for operand in stage.operands:
+            for operand in stages[number].operands:
                 paths = [compose(w, operand.window) for w in to_last.get(number, [])]
                 if operand.producer != ALONE:
                     to_last.setdefault(operand.producer, []).extend(paths)
-                elif self._names.root(operand.tensor) in made_by:
-                    group = made_by[self._names.root(operand.tensor)]
-                    needs += [self._need(group, groups[group], operand, w) for w in paths]
-        return tuple(dict.fromkeys(needs))
+                    continue
+                root = self._names.root(operand.tensor)
+                rows = self._graph.tensors[root].rows
+                if operand.rows != rows:
+                    # The rows of one are not the rows of the other: all of them are needed.
+                    paths = [Window(rows, 0)]
+                reads += [Read(root, w) for w in paths]
+        return tuple(dict.fromkeys(reads))
 
-    def _need(self, number: int, group: StageGroup, operand: Operand, window: Window) -> Need:
-        plain = group.stages[-1].form == "rows" and not group.stages[-1].flat
-        if plain and operand.rows == group.rows:
-            return Need(number, window)
-        # The rows of one are not the rows of the other: all must be there first.
-        return Need(number, Window(group.rows, 0))
+    def _need(self, number: int, groups: list[StageGroup], read: Read) -> Need:
+        made = groups[number]
+        steps_through = made.stages[-1].form == "rows" and not made.stages[-1].flat
+        if steps_through and made.rows == self._graph.tensors[read.tensor].rows:
+            return Need(number, read.window)
+        return Need(number, Window(made.rows, 0))
 
 
 def pull_order(groups: tuple[StageGroup, ...]) -> Iterator[tuple[int, int, int]]:
