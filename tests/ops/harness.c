@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "harness.h"
 
-#include <string.h>
-
 #ifndef HARNESS_POOL_BYTES
 #include <stdlib.h>
 #endif
@@ -51,6 +49,13 @@ static void release_blocks(void)
 }
 #endif
 
+static void copy_bytes(int8_t *to, const int8_t *from, int32_t bytes)
+{
+    for (int32_t i = 0; i < bytes; i++) {
+        to[i] = from[i];
+    }
+}
+
 /* `bytes` bytes, `misalign` beyond an aligned address, all UNTOUCHED. */
 static int8_t *allocate(int32_t bytes, int32_t misalign)
 {
@@ -59,7 +64,9 @@ static int8_t *allocate(int32_t bytes, int32_t misalign)
         return NULL;
     }
     blocks[n_blocks++] = block;
-    memset(block, UNTOUCHED, (size_t)(bytes + misalign));
+    for (int32_t i = 0; i < bytes + misalign; i++) {
+        block[i] = UNTOUCHED;
+    }
     return block + misalign;
 }
 
@@ -109,8 +116,8 @@ static void fill_row(int8_t *block, const harness_input *in, int32_t row, int32_
                      int32_t end)
 {
     for (int32_t x = begin; x < end; x++) {
-        memcpy(block + (x - begin) * in->pitch, in->data + (row * in->pixels + x) * in->channels,
-               (size_t)in->channels);
+        copy_bytes(block + (x - begin) * in->pitch,
+                   in->data + (row * in->pixels + x) * in->channels, in->channels);
     }
 }
 
@@ -131,7 +138,7 @@ static int take_row(const harness_output *out, const int8_t *block, int32_t y, i
 {
     for (int32_t x = x0; x < x1; x++) {
         const int8_t *pixel = block + (x - x0) * out->pitch;
-        memcpy(out->data + (y * out->pixels + x) * out->channels, pixel, (size_t)out->channels);
+        copy_bytes(out->data + (y * out->pixels + x) * out->channels, pixel, out->channels);
         for (int32_t gap = out->channels; x < x1 - 1 && gap < out->pitch; gap++) {
             if (pixel[gap] != UNTOUCHED) {
                 return ERROR_GAP_WRITTEN;
@@ -299,7 +306,7 @@ static int execute_whole(const harness_run *run)
         const harness_input *input = &run->inputs[i];
         const int32_t bytes = input->rows * input->pixels * input->channels;
         int8_t *block = allocate(bytes, run->misalign);
-        memcpy(block, input->data, (size_t)bytes);
+        copy_bytes(block, input->data, bytes);
         in[i] = block;
     }
     for (int32_t i = 0; i < run->n_outputs; i++) {
@@ -309,7 +316,7 @@ static int execute_whole(const harness_run *run)
     run->whole(run->params, in, out, allocate_words(run->scratch_bytes));
     for (int32_t i = 0; i < run->n_outputs; i++) {
         const harness_output *output = &run->outputs[i];
-        memcpy(output->data, out[i], (size_t)(output->rows * output->pixels * output->channels));
+        copy_bytes(output->data, out[i], output->rows * output->pixels * output->channels);
     }
     release_blocks();
     return 0;

@@ -3,9 +3,7 @@
 
 The whole-model path never hands a kernel part of a row, rows with gaps between the pixels, rows at
 odd addresses or a last call with fewer rows; this does. One program holds any number of calls. On
-the host it is compiled with sanitizers; `program_sources` without `harness_main.c` runs elsewhere
-too: call `harness_run_all()` and read `harness_results` (define HARNESS_POOL_BYTES where there is
-no malloc).
+the host it is compiled with sanitizers, and the same program runs on an emulated Cortex-M.
 """
 
 from __future__ import annotations
@@ -21,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from tests.shared import missing
+from tests.simulator.programs import model
 from tinyeff import resources
 from tinyeff.emitter.lowering import flattened
 from tinyeff.emitter.naming import number_lines
@@ -28,6 +27,7 @@ from tinyeff.errors import MissingProgramError
 from tinyeff.ir import Array, ConstArray, Kernel, Tensor, Variant, Window
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import Node, Operator
+from tinyeff.simulator.emulator import emulate
 from tinyeff.simulator.host import WARNINGS, host_compiler
 
 HERE = Path(__file__).resolve().parent
@@ -278,3 +278,36 @@ def split_results(runs: Sequence[Run], data: bytes) -> list[tuple[Array, ...]]:
         results.append(tuple(arrays))
     assert start == len(data), f"{len(data)} bytes of results where {start} are expected"
     return results
+
+
+# On an emulated Cortex-M --------------------------------------------------------------------------
+
+POOL_BYTES = 1 << 18
+AS_A_MODEL = """
+#include "harness.h"
+#include "m.h"
+int m_run(void *arena, const int8_t *input, int8_t *output)
+{
+    const int error = harness_run_all();
+    (void)arena;
+    (void)input;
+    for (int32_t i = 0; i < harness_results_bytes; i++) {
+        output[i] = harness_results[i];
+    }
+    return error;
+}
+"""
+
+
+def run_on_arm(runs: Sequence[Run], cpu: str) -> list[tuple[Array, ...]]:
+    """The outputs of each run, computed by the same program on an emulated core.
+
+    The program poses as a model, so that the emulator needs to know nothing of it.
+    """
+    sources = program_sources(runs)
+    del sources["harness_main.c"]
+    sources["harness.c"] = f"#define HARNESS_POOL_BYTES {POOL_BYTES}\n" + sources["harness.c"]
+    size = sum(t.elements for run in runs for t in run.node.outputs)
+    program = model(AS_A_MODEL, input_memory="excluded", output_bytes=size, files=sources)
+    result = emulate(program, [np.zeros(4, np.int8)], cpu)
+    return split_results(runs, result.outputs[0])

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Every case of every operator: numpy = LiteRT = C on the host with sanitizers, bit for bit."""
+"""Every case of every operator, bit for bit: numpy = LiteRT = C.
+
+The C runs on the host with sanitizers, and on emulated cores.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.ops.harness import Run, run_on_host, runs_of
+from tests.ops.harness import Run, run_on_arm, run_on_host, runs_of
+from tests.shared import needs
 from tinyeff.ir import Array, Graph, Variant
 from tinyeff.ops import operator_of, registry
 from tinyeff.ops.operator import Node, node_of
@@ -80,24 +84,42 @@ def test_shapes_and_attributes_survive_the_file(kind: str) -> None:
         assert operator.read(options, bare) == node.attrs, graph.source.name
 
 
-@pytest.mark.parametrize("kind", WITH_CASES)
-def test_c_is_numpy(kind: str) -> None:
+def all_runs(kind: str, sets: slice) -> list[Run]:
+    """Every way to call every variant for every case, with these of the sets of inputs."""
     runs: list[Run] = []
-    expected: list[tuple[Array, ...]] = []
-    operator = operator_of(kind)
     for graph, node, inputs in cases(kind):
-        sets = [activations(graph, node, values) for values in (inputs[0], inputs[-1])]
-        if operator.form_of(node) == "view":
+        if operator_of(kind).form_of(node) == "view":
             assert variants(kind, node) == []
             continue
+        batches = [activations(graph, node, values) for values in inputs[sets]]
         for variant in variants(kind, node):
-            added = list(runs_of(graph.source.name, kind, node, variant, sets))
-            runs += added
-            expected += [operator.evaluate(node, run.inputs) for run in added]
-    results = run_on_host(runs) if runs else []
-    for run, found, wanted in zip(runs, results, expected, strict=True):
+            runs += runs_of(graph.source.name, kind, node, variant, batches)
+    return runs
+
+
+def assert_like_numpy(runs: list[Run], results: list[tuple[Array, ...]]) -> None:
+    """Each run's outputs are what the operator's reference computes."""
+    for run, found in zip(runs, results, strict=True):
+        wanted = run.operator.evaluate(run.node, run.inputs)
         for a, b in zip(found, wanted, strict=True):
             np.testing.assert_array_equal(a, b, err_msg=run.name)
+
+
+@pytest.mark.parametrize("kind", WITH_CASES)
+def test_c_is_numpy(kind: str) -> None:
+    runs = all_runs(kind, slice(0, None, 3))  # random values, and both extremes mixed
+    if runs:
+        assert_like_numpy(runs, run_on_host(runs))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu", ["cortex-m0plus", "cortex-m4"])
+@pytest.mark.parametrize("kind", WITH_CASES)
+def test_c_on_arm_is_numpy(kind: str, cpu: str) -> None:
+    needs("unicorn", "capstone", "elftools", "arm-none-eabi-gcc")
+    runs = all_runs(kind, slice(0, 1))
+    if runs:
+        assert_like_numpy(runs, run_on_arm(runs, cpu))
 
 
 @pytest.mark.parametrize("kind", WITH_CASES)
