@@ -107,8 +107,8 @@ def _reasons(graph: Graph, op: Op, mixed: bool) -> Iterator[str]:
         yield op.attrs.reason
         return
     node = node_of(graph, op)
-    main = (*node.inputs[:1], *node.outputs)
-    problem = (_type_problem(node, mixed) or _activation_problem(main)
+    main = tuple(t for t in (*node.inputs[:1], *node.outputs) if t and not t.is_constant)
+    problem = (_type_problem(node, main, mixed) or _activation_problem(main)
                or _shape_problem(op.kind, node))
     if problem:
         yield problem
@@ -118,7 +118,8 @@ def _reasons(graph: Graph, op: Op, mixed: bool) -> Iterator[str]:
     except NONSENSE as error:
         broken = (nonsense(error),)
     # Of its other inputs the operator's own sentence says more: weights that are not constant.
-    general = None if broken else _activation_problem(node.activations)
+    others = (*node.activations, *node.outputs)
+    general = None if broken else _type_problem(node, others, mixed) or _activation_problem(others)
     yield from (general,) if general else broken
 
 
@@ -130,8 +131,9 @@ def _other_type(tensor: Tensor) -> str:
     return f"'{tensor.name}' is {tensor.dtype}: {advice}"
 
 
-def _type_problem(node: Node[Any], mixed: bool) -> str | None:
-    activations = (*node.activations, *node.outputs)
+def _type_problem(
+    node: Node[Any], activations: tuple[Tensor, ...], mixed: bool
+) -> str | None:
     constants = [t for t in node.inputs if t is not None and t.is_constant]
     for tensor in activations:
         if tensor.dtype not in ("int8", "float32"):
@@ -165,10 +167,8 @@ def _int8_problem(activations: tuple[Tensor, ...], constants: list[Tensor]) -> s
     return None
 
 
-def _activation_problem(tensors: tuple[Tensor | None, ...]) -> str | None:
-    for tensor in tensors:
-        if tensor is None or tensor.is_constant:
-            continue
+def _activation_problem(activations: tuple[Tensor, ...]) -> str | None:
+    for tensor in activations:
         if not tensor.elements:
             return f"'{tensor.name}' of shape {tensor.shape} holds no values"
         if len(tensor.shape) > 2 and tensor.shape[0] != 1:
