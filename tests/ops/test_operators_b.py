@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from tests.ops.harness import How, Run, run_on_host
 from tinyeff.ir import Graph, Quant, Tensor
 from tinyeff.ops import operator as o
 from tinyeff.ops import operator_of
@@ -29,6 +30,7 @@ from tinyeff.ops.resize_nearest_neighbor import ResizeNearestNeighborAttrs, near
 from tinyeff.ops.transpose import TransposeAttrs, is_view, merged
 from tinyeff.reader.flatbuffer import serialize
 from tinyeff.simulator.litert import Reference
+from tinyeff.targets import target_for
 
 HALF = Quant((0.5,), (0,))
 
@@ -324,3 +326,23 @@ def test_means_after_a_transpose_can_read_its_input(first: int) -> None:
         (found,) = operator_of(op.kind).evaluate(node_of(direct, op), (found,))
     reference.run((values,))
     np.testing.assert_array_equal(found, reference.tensor(b))
+
+
+# Several rows in a call -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN", "PAD", "QUANTIZE"])
+def test_kernels_take_several_rows_in_a_call(kind: str) -> None:
+    """More than their variants ask for, so that a planner may."""
+    operator, runs = operator_of(kind), []
+    for number, graph in enumerate(operator.cases()):
+        node = node_of(graph, graph.ops[0])
+        if operator.form_of(node) == "rows":
+            (variant,) = operator.variants(node, target_for("cortex-m4"))
+            values = np.random.default_rng(number).integers(-128, 128, node.input(0).shape)
+            how = How("three_rows", rows_per_call=3, tile=2, gap=1)
+            runs.append(Run(graph.source.name, operator, node, variant, (values.astype(np.int8),),
+                            how))
+    for run, found in zip(runs, run_on_host(runs), strict=True):
+        np.testing.assert_array_equal(found[0], operator.evaluate(run.node, run.inputs)[0],
+                                      err_msg=run.name)
