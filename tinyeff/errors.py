@@ -4,7 +4,7 @@
 TinyeffError                   exit code  what it means
 ├── UsageError                     2      an option, a path or a data file is wrong
 │   └── ModelFileError             2      the model file cannot be read
-├── UnsupportedError               3      the model needs something tinyeff does not do (lists all of it)
+├── UnsupportedError               3      the model needs what tinyeff does not do; lists it all
 ├── DoesNotFitError                1      nothing fits the limits given
 ├── MismatchError                  1      a comparison found a difference
 ├── MissingProgramError            4      an outside program or an extra is not installed

@@ -63,38 +63,47 @@ class Tensor:
 
     @property
     def is_constant(self) -> bool:
+        """True where the value is known before the model runs."""
         return self.data is not None
 
     @property
     def elements(self) -> int:
+        """How many values it holds."""
         return math.prod(self.shape)
 
     @property
     def element_bytes(self) -> int:
+        """Bytes of one value."""
         return np.dtype(self.dtype).itemsize
 
     @property
     def size_bytes(self) -> int:
+        """Bytes of the whole tensor."""
         return self.elements * self.element_bytes
 
     @property
     def rows(self) -> int:
+        """Rows as kernels see them: the product of all dimensions before the last two."""
         return math.prod(self.shape[:-2])
 
     @property
     def pixels(self) -> int:
+        """Pixels of a row: the last dimension but one."""
         return self.shape[-2] if len(self.shape) >= 2 else 1
 
     @property
     def channels(self) -> int:
+        """Values of a pixel: the last dimension."""
         return self.shape[-1] if self.shape else 1
 
     @property
     def pixel_bytes(self) -> int:
+        """Bytes of one pixel."""
         return self.channels * self.element_bytes
 
     @property
     def row_bytes(self) -> int:
+        """Bytes of one row."""
         return self.pixels * self.pixel_bytes
 
 
@@ -170,9 +179,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Window:
-    """Input rows that an output row needs: [first, first + count), first = floor((y*step+offset)/divisor).
+    """Input rows that an output row y needs: [first, first + count).
 
-    Rows outside the tensor are handed to the kernel as null pointers.
+    first = floor((y * step + offset) / divisor). Rows outside the tensor are handed to the kernel
+    as null pointers.
     """
 
     count: int = 1

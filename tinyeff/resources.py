@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where templates/ and firmware/ lie: inside the installed package, else beside it in a checkout."""
+"""Where templates/ and firmware/ lie: inside the installed package, else beside it."""
 
 from __future__ import annotations
 

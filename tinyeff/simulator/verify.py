@@ -46,6 +46,7 @@ class Verification:
 
     @property
     def exact(self) -> bool:
+        """True where no tensor differs."""
         return self.difference is None
 
 
