@@ -94,7 +94,7 @@ def load_inputs(
         if tensor.quant is None:
             raise UsageError(f"{path}: input '{tensor.name}' of {graph.source.name} is "
                              f"{tensor.dtype}; quantize the model first")
-        real = _real(values, preprocess, f"{path}: array '{name}'")
+        real = _real(values, preprocess, f"{path}: {_title(name)}")
         inputs.append(quantized(real, tensor.quant))
     return _same_count(inputs, path)
 
@@ -106,7 +106,7 @@ def load_samples(
 
     Raises UsageError as `load_inputs` does.
     """
-    return _same_count([_real(values, preprocess, f"{path}: array '{name}'")
+    return _same_count([_real(values, preprocess, f"{path}: {_title(name)}")
                         for _, name, values in _select(graph, Path(path))], path)
 
 
