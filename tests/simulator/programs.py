@@ -63,19 +63,26 @@ def model(
 
 
 def resident(body: str, before: str = "", **options: object) -> dict[str, str]:
-    """A model whose m_run has `body`, with arena and output in scope, and the input in the arena."""
+    """A model whose m_run has `body`, with `arena` (the input at its start) and `output`."""
     run = f"int m_run(void *arena, int8_t *output)\n{{\n{body}\nreturn 0;\n}}\n"
     return model(RESIDENT + before + run, **options)  # type: ignore[arg-type]
 
 
-def assembly(lines: str, cpu: str = "cortex-m4") -> dict[str, str]:
+def assembly(lines: str, functions: str = "") -> dict[str, str]:
     """A model whose m_run is exactly these instructions; r0 is the arena, r1 the output."""
-    text = "".join(f'"{line.strip()}\\n"\n' for line in lines.strip().splitlines())
-    return model(
-        RESIDENT + "__asm(\".syntax unified\\n.text\\n.p2align 3\\n.thumb_func\\n.global m_run\\n"
-        ".type m_run,%function\\nm_run:\\n\"\n" + text + "\".size m_run, . - m_run\\n\");\n",
-        output_bytes=4,
-    )
+    text = f"""
+    .syntax unified
+    .text
+    {functions}
+    .p2align 3
+    .thumb_func
+    .global m_run
+    .type m_run, %function
+    m_run:
+    {lines}
+    .size m_run, . - m_run"""
+    strings = "".join(f'"{line.strip()}\\n"\n' for line in text.splitlines() if line.strip())
+    return model(f"{RESIDENT}\n__asm({strings});\n")
 
 
 def needs_compiler(name: str) -> None:

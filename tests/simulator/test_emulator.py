@@ -201,7 +201,7 @@ def test_a_stack_that_outgrows_its_place_faults() -> None:
 
 
 def test_an_error_code_is_reported() -> None:
-    code = RESIDENT + "int m_run(void *arena, int8_t *output) { (void)arena; (void)output; return -2; }"
+    code = RESIDENT + "int m_run(void *arena, int8_t *output) { return arena && output ? -2 : 0; }"
     with pytest.raises(InternalError, match="m_run returned -2 in the emulated cortex-m4"):
         emulate(model(code), [FOUR])
 
@@ -239,8 +239,14 @@ CALLS = """
 extern void te_one(const int32_t *params, int8_t *out);
 static const int32_t a_params[2] = {100, 1}, b_params[2] = {1000, 2}, c_params[2] = {10, 3};
 """
-STEPS = "for (int i = 0; i < 2; i++) { te_one(a_params, output); te_one(b_params, output + 1); }\n" \
-        "te_one(c_params, output + 2); output[3] = 0;"
+STEPS = """
+for (int i = 0; i < 2; i++) {
+    te_one(a_params, output);
+    te_one(b_params, output + 1);
+}
+te_one(c_params, output + 2);
+output[3] = 0;
+"""
 
 
 def test_layers_are_told_apart_and_add_up() -> None:

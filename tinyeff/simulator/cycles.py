@@ -95,8 +95,8 @@ class CycleModel:
             start = max([now, *(ready.get(r, 0) for r in i.reads)])
             is_memory = i.kind in (*SINGLE_MEMORY, *MULTI_MEMORY)
             is_multiply = i.kind in MULTIPLIES
-            full = (issued == self.issue or is_memory and memory == self.memory_per_cycle
-                    or is_multiply and multiplies == self.multiplies_per_cycle)
+            full = (issued == self.issue or (is_memory and memory == self.memory_per_cycle)
+                    or (is_multiply and multiplies == self.multiplies_per_cycle))
             if start == now and full:
                 start += 1
             if start > now:

@@ -46,6 +46,7 @@ class Symbol:
 
     @property
     def end(self) -> int:
+        """The address after the last byte."""
         return self.address + self.size_bytes
 
 
@@ -177,7 +178,8 @@ class Program:
     def frames(self) -> dict[str, int]:
         """Bytes of stack that each function takes, where the compiler left a section of them."""
         section = self._file.get_section_by_name(".stack_sizes")
-        data, at, frames = section.data() if section else b"", 0, {}
+        frames: dict[str, int] = {}
+        data, at = section.data() if section else b"", 0
         while at + 5 <= len(data):
             address, size, shift = int.from_bytes(data[at : at + 4], "little"), 0, 0
             at += 4

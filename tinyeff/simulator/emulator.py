@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 
@@ -299,7 +298,8 @@ def _result(
         arena_bytes=session.arena.size_bytes,
         arena_bytes_touched=int(np.flatnonzero(touched)[-1]) + 1 if touched.any() else 0,
         arena_touched=touched, stack_bytes=max(first.stack_bytes, second.stack_bytes),
-        frames=build.frames or session.program.frames, symbols=session.program.symbols, functions=functions, layers=layers,
+        frames=build.frames or session.program.frames, symbols=session.program.symbols,
+        functions=functions, layers=layers,
         accesses=run.accesses,
         unaligned=tuple(f"{session.program.place(pc)} at 0x{address:08x}"
                         for pc, address in run.unaligned),

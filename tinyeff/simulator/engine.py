@@ -22,8 +22,9 @@ class Job:
     """One run. `count` is "nothing", "blocks" (instructions) or "memory" (also loads and stores).
 
     `fill` is written before the program starts, `read` afterwards: pairs of address and bytes or
-    size. `watched` are the functions whose execution counts, called `watched_calls` times. While counting, whenever one of
-    `layer_functions` is entered with its first argument among `layer_keys`, a new interval begins.
+    size. `watched` are the functions whose execution counts, called `watched_calls` times. While
+    counting, whenever one of `layer_functions` is entered with its first argument among
+    `layer_keys`, a new interval begins.
     """
 
     program: Program

@@ -33,7 +33,7 @@ def choose_engine(cpu: Cpu, name: str | None, memory: MemoryMap | None) -> Choic
     if not cpu.is_arm:
         raise UsageError(f"{cpu.name} is not an emulated core; use one of "
                          f"{', '.join((*unicorn_engine.CORES, *qemu_engine.MACHINES))}")
-    if name == "unicorn" or name is None and cpu.name in unicorn_engine.CORES:
+    if name == "unicorn" or (name is None and cpu.name in unicorn_engine.CORES):
         return Choice(unicorn_engine.UnicornEngine(), memory or GENERIC)
     machine = qemu_engine.machine_for(cpu.name)
     return Choice(qemu_engine.QemuEngine(), machine.memory, machine.defines)

@@ -19,6 +19,7 @@ class Region:
 
     @property
     def end(self) -> int:
+        """The address after the last byte."""
         return self.origin + self.size_bytes
 
     def __contains__(self, address: int) -> bool:

@@ -72,7 +72,7 @@ class Accountant:
             FunctionCount(name, count, cycles[name] if self._model else None, sizes.get(name, 0))
             for name, count in instructions.items()
         ]
-        return tuple(sorted(counts, key=lambda c: (-(c.cycles or c.instructions), c.name)))
+        return _by_cost(counts)
 
     def _name(self, address: int) -> str:
         function = self._program.function_at(address)
@@ -92,7 +92,8 @@ class Accountant:
     def _block_cost(self, model: CycleModel, before: int, address: int) -> int:
         edge = (before, address)
         if edge not in self._costs:
-            self._costs[edge] = model.block_cycles(self._blocks[address], self._blocks.get(before, ()))
+            self._costs[edge] = model.block_cycles(self._blocks[address],
+                                                   self._blocks.get(before, ()))
         return self._costs[edge]
 
     def _count_branches(
@@ -112,6 +113,10 @@ class Accountant:
                     last, target[0] if target else None)
         for before, (passed, taken_times) in outcomes.items():
             cycles[self._name(before)] += min(passed, taken_times) * model.mispredict
+
+
+def _by_cost(counts: Iterable[FunctionCount]) -> tuple[FunctionCount, ...]:
+    return tuple(sorted(counts, key=lambda c: (-(c.cycles or c.instructions), c.name)))
 
 
 def total(counts: Iterable[FunctionCount]) -> tuple[int, int | None]:
@@ -155,7 +160,7 @@ def _layer(
                                  None if c.cycles is None else _share(c.cycles, number, of),
                                  c.flash_bytes)
             functions[c.name] = _add(functions[c.name], part) if c.name in functions else part
-    counts = tuple(sorted(functions.values(), key=lambda c: (-(c.cycles or c.instructions), c.name)))
+    counts = _by_cost(functions.values())
     instructions, cycles = total(counts)
     return LayerCount(name, kind, macs, instructions, cycles, counts)
 

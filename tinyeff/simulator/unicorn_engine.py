@@ -34,7 +34,8 @@ class UnicornEngine(Engine):
             raise UnsupportedError(f"unicorn has no {job.cpu}; it knows {', '.join(CORES)}")
         header, blobs = _exchange(_header(job), _blobs(job), job.timeout_seconds)
         if "missing" in header:
-            raise MissingProgramError(f"the emulator needs the Python package unicorn: {HOW_TO_GET}")
+            raise MissingProgramError("the emulator needs the Python package unicorn: "
+                                      f"{HOW_TO_GET}")
         if "fault" in header:
             raise InternalError(describe_fault(job.program, **header["fault"]))
         return _run_of(job, header, blobs)

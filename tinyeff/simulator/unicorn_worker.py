@@ -37,7 +37,7 @@ def receive(stream: BinaryIO) -> tuple[dict[str, Any], list[bytes]]:
     return header, [stream.read(n) for n in header["blobs"]]
 
 
-class Fault(Exception):
+class FaultError(Exception):
     """The program did what no program may do."""
 
     def __init__(self, what: str, pc: int, address: int | None, size: int = 0) -> None:
@@ -62,7 +62,7 @@ class Machine:
                   "sram": unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE}
         for name, origin, size in job["regions"]:
             self.uc.mem_map(origin, -(-size // PAGE) * PAGE, rights[name])
-        self.fault: Fault | None = None
+        self.fault: FaultError | None = None
         self.invalid: tuple[int, int, int] | None = None
         self.uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid)
         self.uc.hook_add(unicorn.UC_HOOK_INTR, self._on_exception)
@@ -89,14 +89,14 @@ class Machine:
     def _on_exception(self, uc: Any, number: int, data: object) -> None:
         pc = self.register("PC")
         names = {1: "undefined instruction", 2: "supervisor call", 7: "breakpoint"}
-        self.fault = Fault(names.get(number, f"exception {number}"), pc, None)
+        self.fault = FaultError(names.get(number, f"exception {number}"), pc, None)
         uc.emu_stop()
 
-    def _fault_of(self, error: Exception) -> Fault:
+    def _fault_of(self, error: Exception) -> FaultError:
         u, pc = self.uc_module, self.register("PC")
         if self.invalid is None:
             undefined = getattr(error, "errno", None) == u.UC_ERR_INSN_INVALID
-            return Fault("undefined instruction" if undefined else str(error), pc, None)
+            return FaultError("undefined instruction" if undefined else str(error), pc, None)
         access, address, size = self.invalid
         what = {
             u.UC_MEM_READ_UNMAPPED: "read of unmapped memory",
@@ -105,7 +105,7 @@ class Machine:
             u.UC_MEM_WRITE_PROT: "write to flash",
             u.UC_MEM_FETCH_PROT: "jump into SRAM",
         }.get(access, "forbidden access")
-        return Fault(what, pc, address, size)
+        return FaultError(what, pc, address, size)
 
     def register(self, name: str) -> int:
         """The value of a core register."""
@@ -246,7 +246,7 @@ def answer(job: dict[str, Any], blobs: list[bytes]) -> tuple[dict[str, Any], lis
             machine.uc.mem_write(address, blob)
     try:
         machine.run()
-    except Fault as fault:
+    except FaultError as fault:
         return {"fault": fault.report}, []
     memory = [bytes(machine.uc.mem_read(address, size)) if size else b""
               for address, size in job["read"]]
