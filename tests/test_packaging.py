@@ -21,12 +21,14 @@ from pathlib import Path
 
 import pytest
 
+import tinyeff
 from tests.golden_files import EXAMPLES, generated
 from tests.shared import CHECKOUT
 
 pytestmark = pytest.mark.slow
 
 MODEL = EXAMPLES / "shapes_int8.tflite"
+INFO = f"tinyeff-{tinyeff.__version__}.dist-info"
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
 
@@ -87,6 +89,12 @@ def check_works(*command: str | Path, folder: Path) -> None:
         assert (folder / "out" / name).read_bytes().decode("utf-8") == expected[name]
 
 
+def files_of(folder: str) -> set[str]:
+    """The files of a folder of the checkout, as paths from its root."""
+    return {f.relative_to(CHECKOUT).as_posix() for f in (CHECKOUT / folder).rglob("*")
+            if f.is_file() and f.suffix != ".pyc"}
+
+
 @pytest.mark.parametrize("suffix", [".whl", ".tar.gz"])
 def test_distribution_works(suffix: str, distributions: Path, tmp_path: Path) -> None:
     (archive,) = distributions.glob(f"*{suffix}")
@@ -113,14 +121,12 @@ def test_bare_checkout_works(tmp_path: Path) -> None:
 def test_wheel_holds_the_package_and_nothing_else(distributions: Path) -> None:
     (wheel,) = distributions.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert {n.split("/")[0] for n in names} == {"tinyeff", "tinyeff-0.1.0.dist-info"}
-    emitted = [f for folder in ("templates", "firmware")
-               for f in (CHECKOUT / folder).rglob("*") if f.is_file()]
+    assert {n.split("/")[0] for n in names} == {"tinyeff", INFO}
+    emitted = [f"tinyeff/{name}" for name in files_of("templates") | files_of("firmware")]
     assert len(emitted) > 20
-    inside = [f"tinyeff/{f.relative_to(CHECKOUT).as_posix()}" for f in emitted]
-    assert set(inside) <= set(names)
-    assert {"tinyeff/py.typed", "tinyeff-0.1.0.dist-info/licenses/LICENSE",
-            "tinyeff-0.1.0.dist-info/licenses/firmware/LICENSE"} <= set(names)
+    assert {*emitted, *files_of("tinyeff")} <= set(names)
+    assert {"tinyeff/py.typed", f"{INFO}/licenses/LICENSE",
+            f"{INFO}/licenses/firmware/LICENSE"} <= set(names)
 
 
 def test_sdist_holds_what_the_tests_need(distributions: Path) -> None:
