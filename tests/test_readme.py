@@ -16,7 +16,7 @@ INSTALLS = re.compile(r"make |pip install |python3 -m venv |source \.venv")
 
 @pytest.mark.slow
 def test_commands_print_what_is_shown(tmp_path: Path) -> None:
-    needs("bash", "cc", "make", "cmake", "arm-none-eabi-gcc", "tensorflow")
+    needs("bash", "cc", "make", "cmake", "arm-none-eabi-gcc", "tensorflow", "unicorn")
     prepare(tmp_path)
     for outcome in run_all(tmp_path):
         assert outcome.agrees, (
