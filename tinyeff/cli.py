@@ -45,16 +45,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = typer.main.get_command(app)
         code = command.main(given, prog_name="tinyeff", standalone_mode=False)
         sys.stdout.flush()
-        return int(code or 0)
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        code = INTERRUPTED
     except BrokenPipeError:
         # Nobody reads on: keep Python from writing the rest at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
         return report_failure(error, "--json" in given, not {"-v", "--verbose"}.isdisjoint(given))
+    if code == INTERRUPTED:
+        print("interrupted", file=sys.stderr)
+    return int(code or 0)
 
 
 def _normal(arguments: Sequence[str]) -> list[str]:

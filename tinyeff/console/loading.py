@@ -52,9 +52,9 @@ def generated(model: str, options: PlanOptions) -> tuple[Manifest, Sources]:
 
 
 def check_cpu(manifest: Manifest, cpu: str, model: str) -> None:
-    """UsageError where code was generated for kernels that `cpu` does not have."""
+    """UsageError where code was generated for instructions that `cpu` does not have."""
     path, wanted = manifest.target.path, target_for(cpu).path
-    if path not in ("portable", wanted):
+    if cpu != "host" and path not in ("portable", wanted):
         raise UsageError(f"{model} was generated for {manifest.target.cpu} ({path} kernels), which "
                          f"{cpu} cannot run; generate it with --cpu {cpu}")
 

@@ -108,7 +108,8 @@ class OutputOptions:
 
 def parse_size(text: str, option: str) -> int:
     """Bytes from '262144', '256k' or '1m' (k = 1024); UsageError names `option`."""
-    match = re.fullmatch(r"(\d{1,12})(\.\d{1,6})?\s*([km]?)(?:ib)?", text.strip().lower())
+    match = re.fullmatch(r"([0-9]{1,12})(\.[0-9]{1,6})?\s*([km]?)(?:ib)?",
+                         text.strip().lower())
     if match:
         size = float(match[1] + (match[2] or "")) * SUFFIXES[match[3]]
         if size == int(size):
@@ -119,7 +120,7 @@ def parse_size(text: str, option: str) -> int:
 
 def parse_fraction(text: str, option: str) -> float:
     """A fraction from '5%' or '0.05'; UsageError names `option`."""
-    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)\s*(%?)", text.strip())
+    match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*(%?)", text.strip())
     if match:
         return float(match[1]) / (100 if match[2] else 1)
     raise UsageError(f"{option} {text}: expected is a percentage such as 5%, or a fraction such "

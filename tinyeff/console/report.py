@@ -208,8 +208,8 @@ def _shown(totals: Sequence[int], rows: int) -> set[int]:
     if len(totals) <= rows:
         return set(range(len(totals)))
     order = sorted(range(len(totals)), key=lambda n: (-totals[n], n))
-    shown: set[int] = set()
-    for n in order:
+    shown = {order[0]}
+    for n in order[1:]:
         gaps = _gaps(shown | {n}, len(totals))
         if len(shown) + 1 + gaps <= rows:
             shown.add(n)

@@ -79,7 +79,8 @@ class Terminal:
 
 
 def _console(stderr: bool) -> Console:
-    console = Console(stderr=stderr, soft_wrap=False)
+    plain = bool(os.environ.get("NO_COLOR"))
+    console = Console(stderr=stderr, color_system=None if plain else "auto")
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = Console(stderr=stderr, soft_wrap=False, width=PIPE_WIDTH)
+        console.width = PIPE_WIDTH
     return console

@@ -69,6 +69,8 @@ class _Task:
         self.solver.parameters.random_seed = 0
         self.solver.parameters.linearization_level = 0
         self.solver.parameters.max_deterministic_time = DETERMINISTIC_SECONDS
+        # Its handler for Ctrl-C would leave none behind; Python's own must stay.
+        self.solver.parameters.catch_sigint_signal = False
 
     def offsets(self) -> tuple[int, ...] | None:
         """Run the solver; offsets in bytes, or None where it found nothing."""
