@@ -31,7 +31,8 @@ typedef struct {
     int16_t producer; /* stage of this group that computes it tile by tile, or -1 */
 } te_input;
 
-/* A tensor that an operator writes. Where `inner`, only the columns of the present tile are held. */
+/* A tensor that an operator writes. Where `inner`, only the columns of the present tile are held.
+ */
 typedef struct {
     uint32_t start;
     uint32_t row_bytes;

@@ -20,20 +20,23 @@ def assemble(
     choices: Sequence[Choice],
     buffers: Sequence[Buffer],
     lower_bound_bytes: int,
+    segments: Sequence[Segment],
+    extra_macs: int = 0,
 ) -> Plan:
-    """The per-layer plan over placed `buffers`."""
+    """The plan over placed `buffers`; its strategy is the one of the segments, "per-layer" aside."""
     arena = [b for b in buffers if b.region == "arena"]
     activations = [b for b in arena if b.op is None]
     live = [covered_bytes(b for b in activations if b.first <= t < b.last)
             for t in range(max(len(graph.ops), 1))]
-    private = [sum(b.size_bytes for b in arena if b.op == t) for t in range(len(graph.ops))]
+    private = [sum(b.size_bytes for b in arena if b.op is not None and b.first <= t < b.last)
+               for t in range(len(graph.ops))]
     arena_bytes = max((b.offset_bytes + b.size_bytes for b in arena), default=0)
+    others = {s.strategy for s in segments} - {"per-layer"}
     return Plan(
-        strategy="per-layer",
+        strategy=others.pop() if others else "per-layer",
         target=target,
         input_memory=limits.input_memory,
-        segments=tuple(Segment("per-layer", t, t + 1, (Group(t, t + 1),))
-                       for t in range(len(graph.ops))),
+        segments=tuple(segments),
         variants=tuple(c.variant for c in choices),
         flat=tuple(c.flat for c in choices),
         buffers=_grouped(buffers),
@@ -44,7 +47,13 @@ def assemble(
         arena_align=sizes.ARENA_ALIGN,
         lower_bound_bytes=lower_bound_bytes,
         macs=sum(operator_of(op.kind).macs(node_of(graph, op)) for op in graph.ops),
+        extra_macs=extra_macs,
     )
+
+
+def alone(op: int) -> Segment:
+    """The segment of an operator that runs layer by layer."""
+    return Segment("per-layer", op, op + 1, (Group(op, op + 1),))
 
 
 def covered_bytes(buffers: Iterable[Buffer]) -> int:

@@ -4,32 +4,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from tinyeff.ir import Buffer, Graph, Limits, Plan, Target
-from tinyeff.planner import sizes
-from tinyeff.planner.allocation import TRIES, allocate, fit, problem_of, search
-from tinyeff.planner.assembly import assemble
+from tinyeff.planner.allocation import TRIES, allocate, extent, fit, search
+from tinyeff.planner.assembly import alone, assemble
 from tinyeff.planner.choices import Choice, fastest, smallest, ways
 from tinyeff.planner.lifetimes import Lifetimes, lifetimes, private_buffers
 from tinyeff.planner.overlap import Overlap
+from tinyeff.planner.placement import Task
 
 
 def plan_per_layer(graph: Graph, target: Target, limits: Limits) -> Plan:
     """The plan with the smallest arena; among those, each operator the fastest way."""
     memory = lifetimes(graph, limits.input_memory)
     options = [
-        ways(graph, memory, live, step) for step, live in enumerate(_live(graph, memory.buffers))
+        ways(graph, memory, live, step) for step, live in enumerate(live_buffers(graph, memory.buffers))
     ]
     least = smallest(options)
     inputs = sum(b.size_bytes for b in memory.buffers if b.region == "arena" and b.first == 0)
     bound = max((c.bound_bytes for c in least), default=inputs)
     choices, buffers, proven = _best(graph, memory, options, least, bound)
     choices = tuple(_upgraded(options[t], c, buffers) for t, c in enumerate(choices))
-    return assemble(graph, target, limits, choices, buffers, proven)
+    segments = [alone(op) for op in range(len(graph.ops))]
+    return assemble(graph, target, limits, choices, buffers, proven, segments)
 
 
-def _live(graph: Graph, buffers: Sequence[Buffer]) -> Iterator[tuple[int, ...]]:
+def live_buffers(graph: Graph, buffers: Sequence[Buffer]) -> Iterator[tuple[int, ...]]:
     """Per step the buffers of the arena that live then."""
     arena = [n for n, b in enumerate(buffers) if b.region == "arena"]
     for step in range(len(graph.ops)):
@@ -49,47 +49,28 @@ def _best(
     smallest arena follows from the least ways, and the fastest below that size are tried again.
     """
     choices = fastest(options, bound)
-    task = _Task(graph, memory, choices)
+    task = _task(graph, memory, choices)
     offsets = search(task.problem, bound, TRIES)
     if offsets is not None:
         return choices, task.placed(offsets), bound
-    task = _Task(graph, memory, least)
+    task = _task(graph, memory, least)
     layout = allocate(task.problem, bound)
     faster = fastest(options, layout.size_bytes)
     if faster != least:
-        faster_task = _Task(graph, memory, faster)
+        faster_task = _task(graph, memory, faster)
         offsets = fit(faster_task.problem, layout.size_bytes)
         if offsets is not None:
-            return faster, faster_task.placed(offsets), layout.lower_bound_bytes
+            # Other kernels may lie closer together than the least ones can.
+            size = extent(faster_task.problem, offsets)
+            proven = bound if size < layout.lower_bound_bytes else layout.lower_bound_bytes
+            return faster, faster_task.placed(offsets), proven
     return least, task.placed(layout.offsets), layout.lower_bound_bytes
 
 
-class _Task:
+def _task(graph: Graph, memory: Lifetimes, choices: Sequence[Choice]) -> Task:
     """The buffers that a set of choices needs, and the packing task of those in the arena."""
-
-    def __init__(self, graph: Graph, memory: Lifetimes, choices: Sequence[Choice]) -> None:
-        private = (b for t, c in enumerate(choices) for b in private_buffers(graph, t, c.variant))
-        self.buffers = (*memory.buffers, *private)
-        self.arena = [n for n, b in enumerate(self.buffers) if b.region == "arena"]
-        number = {n: k for k, n in enumerate(self.arena)}
-        overlaps = [
-            Overlap(number[o.written], number[o.read], o.below, o.above)
-            for c in choices
-            for o in c.overlaps
-        ]
-        aligns = [
-            max((sizes.alignment(graph.tensors[i]) for i in self.buffers[n].tensors),
-                default=sizes.WORD_BYTES)
-            for n in self.arena
-        ]
-        self.problem = problem_of([self.buffers[n] for n in self.arena], aligns, overlaps)
-
-    def placed(self, offsets: Sequence[int]) -> tuple[Buffer, ...]:
-        """All buffers, those of the arena at `offsets`."""
-        place = dict(zip(self.arena, offsets, strict=True))
-        return tuple(
-            replace(b, offset_bytes=place.get(n, 0)) for n, b in enumerate(self.buffers)
-        )
+    private = (b for t, c in enumerate(choices) for b in private_buffers(graph, t, c.variant))
+    return Task(graph, (*memory.buffers, *private), (o for c in choices for o in c.overlaps))
 
 
 def _upgraded(options: Sequence[Choice], choice: Choice, buffers: Sequence[Buffer]) -> Choice:

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+"""The streamed strategy: runs of operators row by row, each holding only the rows still needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tinyeff.ir import Buffer, Graph, Limits, Plan, Segment, Target, Variant
+from tinyeff.planner import sizes
+from tinyeff.planner.allocation import allocate
+from tinyeff.planner.assembly import alone, assemble
+from tinyeff.planner.choices import VIEW, Choice, smallest, ways
+from tinyeff.planner.lifetimes import Lifetimes, lifetimes, private_buffers
+from tinyeff.planner.overlap import Overlap
+from tinyeff.planner.per_layer import live_buffers
+from tinyeff.planner.placement import Task
+from tinyeff.planner.rings import simulate
+from tinyeff.planner.search import Piece, Route, Search
+from tinyeff.planner.streams import PROGRESS_BYTES, Space
+from tinyeff.schedule import Renaming, StageGroup, Tile, schedule, spread
+
+CORRECTIONS = 50
+
+
+def plan_stream(graph: Graph, target: Target, limits: Limits) -> Plan:
+    """The plan with the smallest arena at no extra MACs; among those, the fewest kernel calls."""
+    memory = lifetimes(graph, limits.input_memory)
+    live = list(live_buffers(graph, memory.buffers))
+    options = [ways(graph, memory, alive, step) for step, alive in enumerate(live)]
+    variants = [min(op.variants, key=lambda v: v.cost, default=VIEW) for op in graph.ops]
+    space = Space(graph, memory, variants)
+    least = smallest(options)
+    search = Search(space, [c.bound_bytes for c in least])
+    route, streams = _measured(space, search, memory)
+    choices = [
+        next(c for c in options[step] if c.bound_bytes <= route.live_bytes)
+        if piece is None else Choice(variants[step], False, (), piece.live_bytes)
+        for step, piece in enumerate(_piece_of_each(route, len(graph.ops)))
+    ]
+    return _placed(graph, target, limits, memory, choices, route, streams)
+
+
+def _piece_of_each(route: Route, count: int) -> list[Piece | None]:
+    """For each operator the streamed piece that holds it."""
+    result: list[Piece | None] = [None] * count
+    for piece in route.pieces:
+        if piece.config is not None:
+            result[piece.first:piece.last] = [piece] * (piece.last - piece.first)
+    return result
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A streamed segment, measured by running its order.
+
+    `rings` maps buffers to (rows, pixels of a row, bytes) held inside; `below` maps pairs of
+    buffers (output, input) to the bytes by which the one must start before the other.
+    """
+
+    segment: Segment
+    rings: dict[int, tuple[int, int, int]]
+    below: dict[tuple[int, int], int]
+    groups: int
+
+
+def _measured(
+    space: Space, search: Search, memory: Lifetimes
+) -> tuple[Route, dict[int, Stream]]:
+    """The best route whose streamed pieces have all been measured, and these by first operator."""
+    for _ in range(CORRECTIONS):
+        route = search.fastest(search.smallest())
+        assert route is not None
+        streams: dict[int, Stream] = {}
+        wrong = False
+        for piece in route.pieces:
+            if piece.config is not None:
+                stream = measure(space, piece, memory)
+                streams[piece.first] = stream
+                live = _live_bytes(space, memory, piece, stream)
+                if live != piece.live_bytes:
+                    search.correct(piece, live)
+                    wrong = True
+        if not wrong:
+            break
+    return route, streams
+
+
+def measure(space: Space, piece: Piece, memory: Lifetimes) -> Stream:
+    """Run the order of a piece and see what it holds."""
+    assert piece.config is not None
+    graph, names = space.graph, Renaming(space.graph)
+    segment = space.segment(piece.first, piece.last, piece.config)
+    groups = schedule(graph, (segment,), space.variants, (False,) * len(graph.ops))[0]
+    rings, below = simulate(graph, names, groups)
+    held: dict[int, tuple[int, int, int]] = {}
+    for tensor, rows in rings.items():
+        buffer = memory.home[tensor]
+        if memory.buffers[buffer].last <= piece.last:
+            record = graph.tensors[tensor]
+            rows = min(rows, record.rows)
+            held[buffer] = (rows, 0, rows * sizes.row_bytes(record))
+    for tensor, (rows, pixels) in _tile_sizes(groups).items():
+        record = graph.tensors[tensor]
+        held[memory.home[tensor]] = (rows, pixels, rows * pixels * sizes.pixel_bytes(record))
+    apart = {(memory.home[w], memory.home[r]): bytes_below
+             for (w, r), bytes_below in below.items()}
+    return Stream(segment, held, apart, len(groups))
+
+
+def _tile_sizes(groups: Sequence[StageGroup]) -> dict[int, tuple[int, int]]:
+    """(rows, columns) that each tensor inside a group needs, over all tiles."""
+    found: dict[int, tuple[int, int]] = {}
+    for group in groups:
+        if len(group.stages) == 1:
+            continue
+        for y in range(0, group.rows, group.tile_rows):
+            for x in range(0, group.pixels, group.tile_pixels):
+                last = Tile(y, min(y + group.tile_rows, group.rows), x,
+                            min(x + group.tile_pixels, group.pixels), x)
+                tiles = spread(group.stages, last)
+                for stage, tile in zip(group.stages[:-1], tiles[:-1], strict=True):
+                    for tensor in stage.outputs:
+                        rows, pixels = found.get(tensor, (1, 1))
+                        found[tensor] = (max(rows, tile.y1 - tile.y0), max(pixels, tile.x1 - tile.x0))
+    return found
+
+
+def _live_bytes(space: Space, memory: Lifetimes, piece: Piece, stream: Stream) -> int:
+    """Exactly what lives while the piece runs, its output over its input as far as that goes."""
+    total = 0
+    for number, buffer in enumerate(memory.buffers):
+        if buffer.region != "arena" or buffer.last <= piece.first or buffer.first >= piece.last:
+            continue
+        total += stream.rings[number][2] if number in stream.rings else buffer.size_bytes
+    shared = 0
+    for (written, read), below in stream.below.items():
+        output, source = memory.buffers[written], memory.buffers[read]
+        if _may_share(output, source, piece):
+            extent = max(max(below, 0) + source.size_bytes, output.size_bytes)
+            shared = max(shared, output.size_bytes + source.size_bytes - extent)
+    return total - shared + sum(b.size_bytes for b in _private(space.graph, space.variants, stream))
+
+
+def _may_share(output: Buffer, source: Buffer, piece: Piece | Segment) -> bool:
+    return (output.region == source.region == "arena" and output.last > piece.last
+            and piece.first < source.last <= piece.last)
+
+
+def _private(graph: Graph, variants: Sequence[Variant], stream: Stream) -> list[Buffer]:
+    """Scratch that the segment's operators share, their states, and the row counters."""
+    first, last = stream.segment.first, stream.segment.last
+    each = [b for op in range(first, last) for b in private_buffers(graph, op, variants[op])]
+    buffers = [replace(b, first=first, last=last) for b in each if b.name.startswith("state")]
+    scratch = max((b.size_bytes for b in each if b.name.startswith("scratch")), default=0)
+    counters = PROGRESS_BYTES * stream.groups if stream.groups > 1 else 0
+    for name, size in (("scratch", scratch), ("progress", counters)):
+        if size:
+            title = f"{name} of operators {first} to {last - 1}"
+            buffers.append(Buffer(title, "arena", title, first, last, size, 0, 0, op=first))
+    return buffers
+
+
+def _placed(
+    graph: Graph, target: Target, limits: Limits, memory: Lifetimes, choices: Sequence[Choice],
+    route: Route, streams: dict[int, Stream],
+) -> Plan:
+    """Offsets for the buffers of a route, and the plan over them."""
+    buffers = list(memory.buffers)
+    overlaps: list[Overlap] = []
+    private: list[Buffer] = []
+    segments: list[Segment] = []
+    for piece in route.pieces:
+        if piece.config is None:
+            segments.append(alone(piece.first))
+            overlaps += choices[piece.first].overlaps
+            private += private_buffers(graph, piece.first, choices[piece.first].variant)
+            continue
+        stream = streams[piece.first]
+        segments.append(stream.segment)
+        overlaps += _stretch(buffers, piece, stream)
+        private += _private(graph, [c.variant for c in choices], stream)
+    task = Task(graph, (*buffers, *private), overlaps)
+    layout = allocate(task.problem, route.live_bytes)
+    return assemble(graph, target, limits, choices, task.placed(layout.offsets),
+                    layout.lower_bound_bytes, segments, route.extra_macs)
+
+
+def _stretch(buffers: list[Buffer], piece: Piece, stream: Stream) -> list[Overlap]:
+    """Make the buffers that a streamed segment uses live throughout it; rings shrink."""
+    for number, buffer in enumerate(buffers):
+        if buffer.last <= piece.first or buffer.first >= piece.last:
+            continue
+        last = piece.last if buffer.last <= piece.last else buffer.last
+        first = piece.first if buffer.first >= piece.first else buffer.first
+        buffer = replace(buffer, first=first, last=last)
+        if number in stream.rings:
+            rows, pixels, size = stream.rings[number]
+            buffer = replace(buffer, size_bytes=size, ring_rows=rows, row_pixels=pixels)
+        buffers[number] = buffer
+    return [
+        Overlap(written, read, below, buffers[read].size_bytes)
+        for (written, read), below in stream.below.items()
+        if _may_share(buffers[written], buffers[read], piece)
+    ]

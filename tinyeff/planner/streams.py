@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: MIT
+"""What it costs to stream operators [a, b) of a graph as one segment.
+
+Inside a segment every tensor is a ring of rows. What enters it from before and what is used after
+it are whole buffers; the output may lie over the input as far as the order of rows allows.
+
+    bytes = what only passes by + rings inside + input + output - what they share
+
+Ring heights hardly depend on where the segment ends, so they are found once, by running the order
+of the whole graph (see rings.py); the search may then look at every pair of cuts. What it chooses
+is measured again, exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyeff.ir import Graph, Group, Segment, Variant, Window
+from tinyeff.ops import operator_of
+from tinyeff.ops.operator import node_of
+from tinyeff.planner import sizes
+from tinyeff.planner.lifetimes import Lifetimes, form_of
+from tinyeff.planner.rings import NOBODY, simulate
+from tinyeff.schedule import Renaming, activations, schedule
+
+Rows = npt.NDArray[np.int64]
+PROGRESS_BYTES = 4
+"""What one group's row counter takes."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """An operator as the search sees it; `rows` is the height of the map that it steps through.
+
+    `reads` are (buffer, rows needed per row); `result` is the buffer that it writes. `feeds` says
+    that the next operator takes its output pixel by pixel and nobody else reads it; `expands` that
+    it works pixel by pixel and only the next operator, a window over rows, reads it.
+    """
+
+    op: int
+    streams: bool
+    rows: int
+    pixels: int
+    reads: tuple[tuple[int, Window], ...]
+    result: int
+    scratch_bytes: int
+    state_bytes: int
+    macs: int
+    feeds: bool = False
+    expands: bool = False
+    columns: Window = Window()
+    pixel_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Config:
+    """How a segment streams: `tile_pixels` between operators that work pixel by pixel (0: whole
+    rows), and which operators are computed anew for every row that needs them."""
+
+    tile_pixels: int = 0
+    recomputed: frozenset[int] = frozenset()
+
+
+class Space:
+    """The streamable runs of a graph and the cost of every segment in them."""
+
+    def __init__(self, graph: Graph, memory: Lifetimes, variants: Sequence[Variant]) -> None:
+        self.graph = graph
+        self.buffers = memory.buffers
+        self.variants = tuple(variants)
+        self._home = memory.home
+        self._names = Renaming(graph)
+        self.layers = [self._layer(i) for i in range(len(graph.ops))]
+        self._link()
+
+    # The graph as layers ----------------------------------------------------------------------
+
+    def _layer(self, index: int) -> Layer:
+        op, graph = self.graph.ops[index], self.graph
+        if index in self._names.views:
+            return Layer(index, True, 0, 0, (), -1, 0, 0, 0)
+        group = schedule(graph, (one_by_one(index, index + 1),), self.variants,
+                         (False,) * len(graph.ops))[0][0]
+        form, node = form_of(graph, op), node_of(graph, op)
+        variant = self.variants[index]
+        reads = tuple((self._home[r.tensor], r.window) for r in group.reads)
+        columns = operator_of(op.kind).columns(node, 0) if form == "rows" else Window()
+        return Layer(
+            index, form != "whole" and len(op.outputs) == 1, group.rows, group.pixels, reads,
+            self._home[op.outputs[0]], variant.scratch_bytes, variant.state_bytes,
+            operator_of(op.kind).macs(node), columns=columns,
+            pixel_bytes=sizes.pixel_bytes(graph.tensors[op.outputs[0]]),
+        )
+
+    def _link(self) -> None:
+        """Find which neighbours can share a group."""
+        real = [layer for layer in self.layers if layer.result >= 0]
+        for layer, after in zip(real, real[1:], strict=False):
+            only = self._readers(layer.result) == [after.op] and (
+                self.buffers[layer.result].region == "arena" or not self._is_output(layer.result))
+            windows = [w for b, w in after.reads if b == layer.result]
+            neighbours = layer.streams and after.streams and only and len(windows) == 1
+            tall = self.graph.tensors[self.graph.ops[layer.op].outputs[0]].rows
+            if not neighbours or form_of(self.graph, self.graph.ops[layer.op]) != "rows":
+                continue
+            if windows[0] == Window() and self._columns_into(after, layer) == Window() and (
+                    tall == layer.rows == after.rows):
+                self.layers[layer.op] = replace(layer, feeds=True)
+            elif self._is_expansion(layer, after, windows[0]):
+                self.layers[layer.op] = replace(layer, expands=True)
+
+    def _is_expansion(self, layer: Layer, after: Layer, window: Window) -> bool:
+        pointwise = all(w == Window() for _, w in layer.reads) and layer.columns == Window()
+        whole = window.step == 0 or window.divisor != 1
+        is_rows = form_of(self.graph, self.graph.ops[after.op]) == "rows"
+        return pointwise and not whole and window.count > 1 and is_rows
+
+    def _columns_into(self, after: Layer, layer: Layer) -> Window:
+        op = self.graph.ops[after.op]
+        if form_of(self.graph, op) != "rows":
+            return Window()
+        inputs = [self._home[t] for t in activations(self.graph, op)]
+        return operator_of(op.kind).columns(node_of(self.graph, op), inputs.index(layer.result))
+
+    def _readers(self, buffer: int) -> list[int]:
+        return [layer.op for layer in self.layers if any(b == buffer for b, _ in layer.reads)]
+
+    def _is_output(self, buffer: int) -> bool:
+        return self.buffers[buffer].last > len(self.graph.ops)
+
+    # Rings ------------------------------------------------------------------------------------
+
+    @cached_property
+    def rings(self) -> dict[int, int]:
+        """Rows of each buffer that a segment holds which contains all of its readers."""
+        found: dict[int, int] = {}
+        for first, last in self.runs():
+            found |= self._rings_of(one_by_one(first, last))
+        return found
+
+    @cached_property
+    def widened(self) -> dict[int, dict[int, int]]:
+        """For each operator that may be recomputed: the rings that this makes higher."""
+        result = {}
+        for first, last in self.runs():
+            for layer in self.layers[first:last]:
+                if layer.expands and layer.op + 1 < last:
+                    begin = min((self._written(b) for b, _ in layer.reads), default=layer.op)
+                    end = max((self.buffers[b].last for b, _ in layer.reads), default=layer.op)
+                    begin, end = max(begin, first), min(max(end, self.after(layer.op) + 1), last)
+                    if all(self._written(b) < first for b, _ in layer.reads):
+                        continue
+                    segment = self.segment(begin, end, Config(0, frozenset({layer.op})))
+                    rings = self._rings_of(segment)
+                    result[layer.op] = {b: rings[b] for b, _ in layer.reads if b in rings}
+        return result
+
+    def _written(self, buffer: int) -> int:
+        return self.buffers[buffer].first if any(
+            layer.result == buffer for layer in self.layers) else -1
+
+    def after(self, op: int) -> int:
+        """The next operator that is no view; the number of operators where there is none."""
+        return next((n.op for n in self.layers[op + 1:] if n.result >= 0), len(self.layers))
+
+    def _rings_of(self, segment: Segment) -> dict[int, int]:
+        groups = schedule(self.graph, (segment,), self.variants, (False,) * len(self.layers))[0]
+        rings, _ = simulate(self.graph, self._names, groups)
+        return {self._home[tensor]: rows for tensor, rows in rings.items()}
+
+    def runs(self) -> Iterator[tuple[int, int]]:
+        """Longest ranges [first, last) of operators that can be streamed."""
+        first = 0
+        for index, layer in enumerate([*self.layers, None]):
+            if layer is None or not layer.streams:
+                if index > first:
+                    yield first, index
+                first = index + 1
+
+    # Segments ---------------------------------------------------------------------------------
+
+    def segment(self, first: int, last: int, config: Config) -> Segment:
+        """The segment of operators [first, last) with its groups."""
+        groups: list[Group] = []
+        begin = first
+        for layer in self.layers[first:last]:
+            if layer.result < 0 and layer.op + 1 < last:
+                continue
+            joined = layer.op + 1 < last and self.joins(layer, last, config)
+            if not joined:
+                many = sum(n.result >= 0 for n in self.layers[begin:layer.op + 1]) > 1
+                slides = any(n.op in config.recomputed for n in self.layers[begin:layer.op])
+                tile = (config.tile_pixels or 0) if many else 0
+                groups.append(Group(begin, layer.op + 1, 0, tile, slides))
+                begin = layer.op + 1
+        return Segment("stream", first, last, tuple(groups))
+
+    def shares_group(self, layer: Layer, last: int, config: Config) -> bool:
+        """True where the layer runs tile by tile, with its neighbour before or after."""
+        if self.joins(layer, last, config):
+            return True
+        before = [n for n in self.layers[:layer.op] if n.result >= 0]
+        return bool(before) and self.joins(before[-1], last, config)
+
+    def joins(self, layer: Layer, last: int, config: Config) -> bool:
+        """True where the layer shares a group with the one after it."""
+        if layer.result < 0 or self.after(layer.op) >= last:
+            return False
+        small = self.rings.get(layer.result) == 1 and layer.pixels > config.tile_pixels > 0
+        return layer.op in config.recomputed or (layer.feeds and small)
+
+    def inner_bytes(self, layer: Layer, last: int, config: Config) -> int:
+        """Bytes of what the layer writes, inside a segment that ends with operator `last`."""
+        buffer = self.buffers[layer.result]
+        row = buffer.size_bytes // max(buffer.ring_rows, 1)
+        if layer.op in config.recomputed:
+            window = next(w for b, w in self.layers[self.after(layer.op)].reads
+                          if b == layer.result)
+            columns = self._columns_into(self.layers[self.after(layer.op)], layer)
+            width = (config.tile_pixels - 1) * columns.step + columns.count
+            if config.tile_pixels == 0:
+                width = layer.pixels
+            return min(window.count, layer.rows) * min(width, layer.pixels) * layer.pixel_bytes
+        if self.joins(layer, last, config):
+            return config.tile_pixels * layer.pixel_bytes
+        rings = max([self.rings[layer.result], *(
+            self.widened[op].get(layer.result, 0) for op in config.recomputed)])
+        return min(rings, buffer.ring_rows) * row
+
+
+def one_by_one(first: int, last: int) -> Segment:
+    """Operators [first, last) streamed in whole rows, each in a group of its own."""
+    return Segment("stream", first, last, tuple(Group(i, i + 1) for i in range(first, last)))
+
+
+class Ending:
+    """All segments that end with operator `last`, from the shortest to longer ones.
+
+    Going backwards, `done[i][y]` is how many rows of layer i are finished when row y of the
+    segment's output is written; it does not depend on where the segment begins.
+    """
+
+    def __init__(self, space: Space, last: int, config: Config) -> None:
+        self._space, self._last, self._config = space, last, config
+        self._done: dict[int, Rows] = {}
+        self._inner = 0
+        real = [n for n in space.layers[:last] if n.result >= 0]
+        self._end = real[-1] if real else None
+        self._rows = np.arange(self._end.rows, dtype=np.int64) if self._end else np.zeros(0, int)
+
+    def extend(self, layer: Layer) -> None:
+        """Take one more layer in at the front."""
+        if layer.result < 0:
+            return
+        space = self._space
+        assert self._end is not None
+        after = space.after(layer.op) if layer.op < self._end.op else -1
+        if layer.op == self._end.op:
+            self._done[layer.op] = self._rows
+        elif space.joins(layer, self._last, self._config):
+            self._done[layer.op] = self._done[after]
+        else:
+            self._done[layer.op] = self._required(layer)
+        if not self._leaves(layer.result):
+            self._inner += space.inner_bytes(layer, self._last, self._config)
+
+    @property
+    def inner_bytes(self) -> int:
+        """Bytes of the rings and tiles inside; it only grows."""
+        return self._inner
+
+    def _leaves(self, buffer: int) -> bool:
+        return self._space.buffers[buffer].last > self._last
+
+    def _required(self, layer: Layer) -> Rows:
+        result = np.zeros(len(self._rows), np.int64)
+        for op, done in self._done.items():
+            reader = self._space.layers[op]
+            in_progress = done + 1 if self._with_end(op) else done
+            for buffer, window in reader.reads:
+                if buffer == layer.result:
+                    rows = (((in_progress - 1) * window.step + window.offset) // window.divisor
+                            + window.count)
+                    rows = np.where(in_progress > 0, np.minimum(rows, layer.rows), 0)
+                    result = np.maximum(result, rows)
+        return result
+
+    def _with_end(self, op: int) -> bool:
+        """True where the layer shares the last group, so that its row is still being computed."""
+        return self._done[op] is self._rows
+
+    def live_bytes(self, first: int) -> int:
+        """Bytes in the arena while the segment from operator `first` on runs."""
+        space, last = self._space, self._last
+        by, dying, leaving = 0, [], []
+        for number, buffer in enumerate(space.buffers):
+            if buffer.region != "arena" or buffer.last <= first or buffer.first >= last:
+                continue
+            inside = buffer.first >= first and any(
+                layer.result == number for layer in space.layers[first:last])
+            if inside and buffer.last > last:
+                leaving.append(number)
+            elif not inside and buffer.last <= last:
+                dying.append(number)
+            elif not inside:
+                by += buffer.size_bytes
+        total = by + self._inner + sum(
+            space.buffers[b].size_bytes for b in (*dying, *leaving))
+        return total - self._shared(first, dying) + self._private(first)
+
+    def _shared(self, first: int, dying: list[int]) -> int:
+        """The most that the segment's output can share with one of its inputs."""
+        space = self._space
+        assert self._end is not None
+        output = space.buffers[self._end.result]
+        if output.region != "arena" or output.last <= self._last:
+            return 0
+        row = output.size_bytes // output.ring_rows
+        if form_of(space.graph, space.graph.ops[self._end.op]) != "rows":
+            return 0
+        best = 0
+        for number in dying:
+            source = space.buffers[number]
+            apart = max(self._below(first, number, row), 0)
+            extent = max(apart + source.size_bytes, output.size_bytes)
+            best = max(best, source.size_bytes + output.size_bytes - extent)
+        return best
+
+    def _below(self, first: int, number: int, out_row_bytes: int) -> int:
+        source = self._space.buffers[number]
+        low = np.full(len(self._rows), source.ring_rows, np.int64)
+        for op, done in self._done.items():
+            layer = self._space.layers[op]
+            for buffer, window in layer.reads:
+                if buffer == number and op >= first:
+                    needed = (done * window.step + window.offset) // window.divisor
+                    needed = np.where(done < layer.rows, np.maximum(needed, 0), NOBODY)
+                    low = np.minimum(low, needed)
+        row = source.size_bytes // source.ring_rows
+        return int(((self._rows + 1) * out_row_bytes - low * row).max())
+
+    def _private(self, first: int) -> int:
+        layers = [n for n in self._space.layers[first:self._last] if n.result >= 0]
+        counters = PROGRESS_BYTES * len(layers) if len(layers) > 1 else 0
+        return (max((n.scratch_bytes for n in layers), default=0)
+                + sum(n.state_bytes for n in layers) + counters)
