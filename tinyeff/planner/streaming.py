@@ -180,7 +180,7 @@ def _placed(
         segments.append(stream.segment)
         overlaps += _stretch(buffers, piece, stream)
         private += _private(graph, [c.variant for c in choices], stream)
-    task = Task(graph, (*buffers, *private), overlaps)
+    task = Task(graph, (*buffers, *private), overlaps, segments)
     layout = allocate(task.problem, route.live_bytes)
     return assemble(graph, target, limits, choices, task.placed(layout.offsets),
                     layout.lower_bound_bytes, segments, route.extra_macs)
