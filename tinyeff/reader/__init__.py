@@ -14,13 +14,13 @@ from tinyeff.errors import ModelFileError
 from tinyeff.ir import Graph
 from tinyeff.reader.check import check_supported
 from tinyeff.reader.flatbuffer import parse, serialize, with_flatbuffer
+from tinyeff.reader.keras_config import ZIP_SIGNATURE
 from tinyeff.reader.simplify import simplify
 from tinyeff.reader.tables import FILE_IDENTIFIER
 
 __all__ = ["check_supported", "parse", "read", "serialize", "simplify", "with_flatbuffer"]
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-ZIP_SIGNATURE = b"PK\x03\x04"
 MAX_FILE_BYTES = 1 << 31
 KNOWN = "a .tflite file, a Keras model (.keras, .h5) or a SavedModel folder"
 

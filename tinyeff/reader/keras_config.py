@@ -8,7 +8,9 @@ is run, so that such models are refused here, whatever the installed Keras would
 from __future__ import annotations
 
 import json
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,11 @@ from tinyeff.errors import Item, ModelFileError, UnsupportedError
 
 MAX_BYTES = 1 << 31
 """What a file may hold when unpacked."""
+
+ZIP_SIGNATURE = b"PK\x03\x04"
+DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError,
+          RuntimeError, ValueError)
+"""What zipfile raises on damaged archives."""
 
 MAX_CONFIG_BYTES = 1 << 26
 MAX_DEPTH = 200
@@ -36,11 +43,17 @@ def check_file(path: Path, folder: Path) -> None:
     `folder` takes a temporary copy of the weights. Raises ModelFileError for a file that is
     damaged or far too large, UnsupportedError listing layers that hold code.
     """
-    config = _zip_config(path, folder) if zipfile.is_zipfile(path) else _hdf5_config(path)
+    config = _zip_config(path, folder) if is_zip(path) else _hdf5_config(path)
     items = tuple(_refused(config))
     if items:
         raise UnsupportedError(f"{len(items)} of its layers are Python code or custom classes, "
                                "which are not loaded; build the model from Keras layers", items)
+
+
+def is_zip(path: Path) -> bool:
+    """True for a .keras file, whatever its name."""
+    with path.open("rb") as file:
+        return file.read(len(ZIP_SIGNATURE)) == ZIP_SIGNATURE
 
 
 def _zip_config(path: Path, folder: Path) -> Any:
@@ -57,7 +70,7 @@ def _zip_config(path: Path, folder: Path) -> Any:
                 weights = folder / "weights.h5"
                 weights.write_bytes(_member(archive, "model.weights.h5", MAX_BYTES))
                 _check_hdf5(weights)
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except DAMAGE as error:
         raise ModelFileError(f"the archive is damaged ({error})") from error
     return _json(text)
 
@@ -139,6 +152,7 @@ def _refused(config: Any) -> Iterator[Item]:
             reason = _class_problem(name, node)
             if reason:
                 yield Item(name, layer, reason)
+                continue  # what it is made of adds nothing
         waiting += [(child, layer) for key, child in reversed(node.items())
                     if key not in ("compile_config", "build_config")]
 

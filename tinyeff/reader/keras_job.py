@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from tinyeff.errors import ModelFileError, UnsupportedError
-from tinyeff.reader.keras_config import check_file
+from tinyeff.reader.keras_config import check_file, is_zip
 from tinyeff.worker import main
 
 FLATBUFFER = "model.tflite"
@@ -26,13 +27,21 @@ def job(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
         function, names = _saved_model(path)
     else:
         check_file(path, folder)
-        function, names = _keras_model(_load(path))
+        function, names = _keras_model(_load(_well_named(path, folder)))
     import tensorflow as tf
 
     concrete, keep_alive = function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], keep_alive)
     (folder / FLATBUFFER).write_bytes(converter.convert())
     return names
+
+
+def _well_named(path: Path, folder: Path) -> Path:
+    """The path, or a copy of the file under a name by which Keras knows its format."""
+    suffixes = (".keras",) if is_zip(path) else (".h5", ".hdf5")
+    if path.suffix in suffixes:
+        return path
+    return Path(shutil.copyfile(path, folder / f"model{suffixes[0]}"))
 
 
 def _load(path: Path) -> Any:
@@ -87,7 +96,8 @@ def _keras_model(model: Any) -> tuple[Function, dict[str, Any]]:
         raise UnsupportedError("the model does not know its input shape; call it once, or give it "
                                "an Input layer, before saving")
     inputs = _unique([x.name.split(":")[0] for x in model.inputs])
-    outputs = _unique([str(n) for n in model.output_names])
+    # A Sequential model names no outputs; it has one.
+    outputs = _unique([str(n) for n in getattr(model, "output_names", [model.layers[-1].name])])
 
     def function() -> tuple[Any, Any]:
         import tensorflow as tf
