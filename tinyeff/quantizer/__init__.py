@@ -19,7 +19,7 @@ JOB = "tinyeff.quantizer.tensorflow_job"
 
 
 def quantize(graph: Graph, samples: tuple[Array, ...]) -> Graph:
-    """The int8 graph of a float graph; an int8 graph is returned as it is.
+    """The int8 graph of a simplified float graph; an int8 graph is returned as it is.
 
     `samples` holds one float32 array of real values per model input, in the model's order, of
     shape (count, *input shape): the data that the ranges of all tensors are taken from. The result
