@@ -19,12 +19,15 @@ from tests.reader.damage import (
 )
 from tests.reader.random_models import Builder
 from tests.reader.test_simplify import assert_same_bits, kinds
+from tinyeff.data import random_inputs
 from tinyeff.errors import UnsupportedError
+from tinyeff.interpreter import evaluate
 from tinyeff.ir import Graph
 from tinyeff.ops.conv_2d import Conv2DAttrs
 from tinyeff.ops.operator import Padding
 from tinyeff.reader import check_supported, parse, serialize, simplify
 from tinyeff.simulator.litert import Reference
+from tinyeff.simulator.verify import Oracle
 
 
 def reasons(data: bytes) -> list[tuple[str, str]]:
@@ -358,3 +361,7 @@ def test_uint8_ends_become_int8() -> None:
     check_supported(simple)
     assert kinds(simple) == ["CONV_2D", "CONV_2D"]
     assert [simple.tensors[i].source for i in (*simple.inputs, *simple.outputs)] == [0, 6]
+    (inputs,) = random_inputs(simple, 3)
+    values = evaluate(simple, (inputs[0],))
+    for index, expected in Oracle(simple).run((inputs[0],), tuple(values)).items():
+        np.testing.assert_array_equal(values[index], expected)

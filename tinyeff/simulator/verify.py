@@ -70,6 +70,8 @@ class Oracle:
             if detail["dtype"] == np.float32 and tensor.quant is not None:
                 value = (value.astype(np.float32) - np.float32(tensor.quant.zero_point)) * (
                     np.float32(tensor.quant.scale))
+            elif detail["dtype"] == np.uint8:  # a QUANTIZE that only moves the zero point by 128
+                value = (value.astype(np.int16) + 128).astype(np.uint8)
             values.append(np.ascontiguousarray(value).reshape(detail["shape"]))
         self._reference.run(tuple(values))
         sources = {i: self._graph.tensors[i].source for i in wanted}
