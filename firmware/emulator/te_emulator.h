@@ -8,7 +8,7 @@
 /* Memory that start-up leaves as the emulator filled it. */
 #define TE_EMULATOR_NOINIT __attribute__((section(".noinit")))
 
-enum { TE_EMULATOR_RANGES = 32 };
+enum { TE_EMULATOR_RANGES = 32, TE_EMULATOR_LAYERS = 1024 };
 
 typedef struct {
     int32_t status;    /* what main returned */
@@ -29,6 +29,28 @@ extern te_emulator_record te_emulator_result;
 extern te_emulator_range te_emulator_dump[TE_EMULATOR_RANGES]; /* ends at the first empty one */
 
 void te_emulator_finished(void);
+
+/* Ticks by layer, for emulators that cannot watch addresses; ends at the first without calls. */
+typedef struct {
+    const void *params;
+    uint32_t calls;
+    uint64_t ticks;
+} te_emulator_layer;
+
+extern te_emulator_layer te_emulator_layers[TE_EMULATOR_LAYERS];
+
+#ifdef TE_EMULATOR_COUNT_LAYERS
+void te_emulator_layers_begin(void);
+void te_emulator_layers_end(void);
+#else
+static inline void te_emulator_layers_begin(void)
+{
+}
+
+static inline void te_emulator_layers_end(void)
+{
+}
+#endif
 
 /* A free-running counter of virtual time where the machine has one, else 0. */
 static inline void te_emulator_start_timer(void)

@@ -140,3 +140,20 @@ def test_counts_repeat_to_the_digit() -> None:
     again = emulate(code.sources, code.inputs)
     first = _emulated(MODELS[1], "cortex-m4")
     assert (again.instructions, again.cycles) == (first.instructions, first.cycles)
+
+
+@pytest.mark.parametrize("model", MODELS[:2])
+def test_layers_are_the_same_in_both_engines(model: str) -> None:
+    needs("qemu-system-arm")
+    unicorn, qemu = (_emulated(model, "cortex-m4", engine=name, profile="layers").layers
+                     for name in ("unicorn", "qemu"))
+    assert [a.name for a in unicorn] == [b.name for b in qemu]
+    for a, b in zip(unicorn, qemu, strict=True):
+        assert abs(a.instructions - b.instructions) <= 32 + a.instructions / 1000
+
+
+def test_cortex_m55_has_layers() -> None:
+    needs("qemu-system-arm")
+    result = _emulated(MODELS[1], "cortex-m55", profile="layers")
+    assert sum(layer.instructions for layer in result.layers) == result.instructions
+    assert all(layer.instructions > 0 for layer in result.layers)

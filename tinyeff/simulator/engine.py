@@ -65,17 +65,29 @@ class Accesses:
 
 
 @dataclass(frozen=True)
+class LayerTime:
+    """Instructions of one layer, those that counting itself took included, and kernels entered."""
+
+    key: int
+    instructions: float
+    calls: int
+
+
+@dataclass(frozen=True)
 class Run:
     """What a run left: the memory asked for, and the counts asked for.
 
-    `instructions` is there where the engine counts without blocks; `block_bytes` maps the address
-    of a block to its size.
+    `block_bytes` maps the address of a block to its size. An engine that does not see blocks gives
+    `instructions` instead: modulo `wrap` when it was asked to count them, else roughly but in
+    full; and `layers` where the program itself books them.
     """
 
     memory: tuple[bytes, ...] = field(repr=False)
     intervals: tuple[Interval, ...] = ()
     block_bytes: dict[int, int] = field(repr=False, default_factory=dict)
     instructions: int | None = None
+    wrap: int = 1
+    layers: tuple[LayerTime, ...] = ()
     accesses: dict[str, Accesses] = field(default_factory=dict)
     unaligned: tuple[tuple[int, int], ...] = ()
     """(instruction, address) of the first accesses that were not aligned to their own size."""

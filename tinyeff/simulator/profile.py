@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tinyeff.simulator.cycles import CycleModel
 from tinyeff.simulator.elf import Program
-from tinyeff.simulator.engine import Interval, Run
+from tinyeff.simulator.engine import Interval, LayerTime, Run
+from tinyeff.simulator.harness import ModelInterface
 from tinyeff.simulator.instructions import Instruction, decode
 
 UNKNOWN = "?"
@@ -130,23 +131,51 @@ def layer_counts(
     accountant: Accountant,
     intervals: tuple[Interval, ...],
     names: Mapping[int, tuple[str, ...]],
-    kinds: Mapping[str, str],
-    macs: Mapping[str, int],
+    interface: ModelInterface,
 ) -> tuple[LayerCount, ...]:
-    """One record per layer in the order of `kinds`; their sum is the whole run.
+    """One record per step of the model; their sum is the whole run.
 
     `names` maps interval keys to the layers that share them: layers with identical parameters do
     identical work, and get equal shares. What runs before the first layer belongs to the first.
     """
-    order = list(kinds)
-    shares: dict[str, list[tuple[Interval, int, int]]] = {name: [] for name in order}
+    shares: dict[str, list[tuple[Interval, int, int]]] = {name: [] for name, _ in interface.steps}
     for interval in intervals:
-        group = names.get(interval.key, (order[0],))
+        group = names.get(interval.key, (interface.steps[0][0],))
         for number, name in enumerate(group):
             shares[name].append((interval, number, len(group)))
     return tuple(
-        _layer(accountant, name, kinds[name], macs.get(name, 0), shares[name]) for name in order
+        _layer(accountant, name, kind, interface.macs.get(name, 0), shares[name])
+        for name, kind in interface.steps
     )
+
+
+def timed_layers(
+    times: Sequence[LayerTime],
+    instructions: int,
+    names: Mapping[int, tuple[str, ...]],
+    interface: ModelInterface,
+) -> tuple[LayerCount, ...]:
+    """As `layer_counts`, from a program that booked time itself; no cycles, no functions.
+
+    Each entry of a kernel took the same time to book: what all layers have too much against
+    `instructions`, the count of the program that books nothing.
+    """
+    calls = sum(t.calls for t in times)
+    excess = (sum(t.instructions for t in times) - instructions) / max(1, calls)
+    found: dict[str, float] = {}
+    for t in times:
+        group = names.get(t.key, (interface.steps[0][0],))
+        for name in group:
+            share = (t.instructions - excess * t.calls) / len(group)
+            found[name] = found.get(name, 0.0) + share
+    # Rounded so that the sum stays exact.
+    counts, exact, given = [], 0.0, 0
+    for name, kind in interface.steps:
+        exact += found.get(name, 0.0)
+        count = round(exact) - given
+        given += count
+        counts.append(LayerCount(name, kind, interface.macs.get(name, 0), count, None))
+    return tuple(counts)
 
 
 def _layer(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyeff.errors import InternalError, MissingProgramError, UnsupportedError, UsageError
-from tinyeff.simulator.engine import Engine, Job, Run
+from tinyeff.simulator.engine import Engine, Job, LayerTime, Run
 from tinyeff.simulator.memory_map import KIB, MIB, MemoryMap, memory_map
 
 PROGRAM = "qemu-system-arm"
@@ -26,6 +26,9 @@ HOW_TO_GET = ("install QEMU 7 or later (Debian: apt install qemu-system-arm, mac
 
 SHIFT = 7
 """128 ns per instruction: more than 3 ticks of every timer below, so that rounding is exact."""
+
+COARSE_SHIFT = 2
+"""4 ns per instruction: the 32 bits of a timer last for 30 times as long."""
 
 EMPTY_INSTRUCTIONS = 2
 """What the empty functions of emulator_main.c.j2 execute."""
@@ -79,21 +82,34 @@ class QemuEngine(Engine):
         machine = machine_for(job.cpu)
         record = job.program.symbol("te_emulator_result")
         reads = [*job.read, (record.address, record.size_bytes)]
+        if job.program.has("te_emulator_layers"):
+            layers = job.program.symbol("te_emulator_layers")
+            reads.append((layers.address, layers.size_bytes))
         with tempfile.TemporaryDirectory(prefix="tinyeff-qemu-") as name:
             folder = Path(name)
             _execute([program, *_arguments(job, machine, folder, reads)], folder, job)
             dump = (folder / "dump.bin").read_bytes()
         blocks = _split(dump, [size for _, size in reads])
-        words = struct.unpack("<8I", blocks[-1])
-        if words[4]:
-            raise InternalError(_fault(job, *words[5:]))
-        empty, full = (_instructions(ticks, machine.timer_hz) for ticks in words[2:4])
-        calls = EMPTY_INSTRUCTIONS * job.watched_calls
-        return Run(tuple(blocks[:-1]), instructions=full - empty + calls)
+        return _run_of(job, machine, blocks)
 
 
-def _instructions(ticks: int, timer_hz: int) -> int:
-    return round(ticks * 1_000_000_000 / (timer_hz << SHIFT))
+def _shift(job: Job) -> int:
+    return COARSE_SHIFT if job.count == "nothing" else SHIFT
+
+
+def _run_of(job: Job, machine: Machine, blocks: Sequence[bytes]) -> Run:
+    per_tick = 1_000_000_000 / (machine.timer_hz << _shift(job))
+    words = struct.unpack("<8I", blocks[len(job.read)])
+    if words[4]:
+        raise InternalError(_fault(job, *words[5:]))
+    empty, full = (round(ticks * per_tick) for ticks in words[2:4])
+    layers = [LayerTime(params, ticks * per_tick, calls)
+              for table in blocks[len(job.read) + 1 :]
+              for params, calls, ticks in struct.iter_unpack("<IIQ", table) if calls]
+    return Run(
+        tuple(blocks[: len(job.read)]), layers=tuple(layers), wrap=round(per_tick * (1 << 32)),
+        instructions=full - empty + EMPTY_INSTRUCTIONS * job.watched_calls,
+    )
 
 
 def _arguments(
@@ -110,7 +126,7 @@ def _arguments(
     # As an ELF file, memory that is not to be initialized would collide with what fills it.
     (folder / "flash.bin").write_bytes(_flash_image(job))
     return ["-machine", machine.name, "-display", "none", "-serial", "none", "-monitor", "none",
-            "-icount", f"shift={SHIFT},align=off,sleep=off",
+            "-icount", f"shift={_shift(job)},align=off,sleep=off",
             "-semihosting-config", "enable=on,target=native",
             "-kernel", "flash.bin", *devices]
 

@@ -110,10 +110,12 @@ def compile_program(
     toolchain: Toolchain,
     flags: Sequence[str] = MODEL_FLAGS,
     defines: Sequence[str] = (),
+    renamed: Mapping[str, Sequence[str]] | None = None,
 ) -> Build:
     """Compile and link {file name: text} of `model` and `harness` into a program for `cpu`.
 
     Headers of both are visible to both. Line numbers are kept, which changes no instruction.
+    `defines` are for the harness, `renamed` for single files of the model.
     Raises DoesNotFitError where flash or SRAM overflow, InternalError with the compiler's words
     where a source does not compile.
     """
@@ -123,22 +125,28 @@ def compile_program(
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text, encoding="utf-8", newline="\n")
         core = cpu.flags(toolchain.name)
-        common = [*core, "-g", "-I.", *(f"-D{define}" for define in defines)]
+        common = [*core, "-g", "-I."]
         for path in model:
             if path.endswith(".c"):
-                _compile(toolchain, folder, path, [*flags, *common, _STACK_REPORT[toolchain.name]])
+                _compile(toolchain, folder, path, [*flags, *common, _STACK_REPORT[toolchain.name],
+                                                   *_defined((renamed or {}).get(path, ()))])
         for path in harness:
             if path.endswith(".c"):
-                _compile(toolchain, folder, path, _harness_flags(toolchain, common))
+                _compile(toolchain, folder, path,
+                         [*_harness_flags(toolchain), *common, *_defined(defines)])
         objects = [f"{path}.o" for path in (*model, *harness) if path.endswith(".c")]
         elf = _link(toolchain, folder, objects, core, memory)
         return Build(elf, toolchain.version, (*core, *flags), _frames(folder))
 
 
-def _harness_flags(toolchain: Toolchain, common: list[str]) -> list[str]:
+def _harness_flags(toolchain: Toolchain) -> list[str]:
     # gcc turns loops into calls of memcpy even without builtins.
     extra = ["-fno-tree-loop-distribute-patterns"] if toolchain.name == "gcc" else []
-    return [*_HARNESS_FLAGS, *extra, *common]
+    return [*_HARNESS_FLAGS, *extra]
+
+
+def _defined(defines: Sequence[str]) -> list[str]:
+    return [f"-D{define}" for define in defines]
 
 
 def _run(toolchain: Toolchain, folder: Path, arguments: Sequence[str]) -> tuple[int, str]:

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""A linked program, run over painted memory: what it computed and which bytes it touched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tinyeff.errors import InternalError
+from tinyeff.ir import Array
+from tinyeff.simulator.elf import Program
+from tinyeff.simulator.engine import Engine, Job, Run
+from tinyeff.simulator.harness import GUARD_BYTES, ModelInterface, Place, functions_of
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """One run: `touched` has one flag per byte of the arena that no longer holds the paint."""
+
+    run: Run = field(repr=False)
+    outputs: tuple[bytes, ...] = field(repr=False)
+    touched: Array = field(repr=False)
+    stack_bytes: int
+
+
+class Session:
+    """One program with its inputs; every run starts from reset."""
+
+    def __init__(
+        self, program: Program, interface: ModelInterface, engine: Engine, place: Place,
+        inputs: Sequence[bytes],
+    ) -> None:
+        self.program, self.interface, self.engine = program, interface, engine
+        self.place, self.inputs = place, inputs
+        self.arena = program.symbol("te_emulator_arena")
+        self.guards = [program.symbol(f"te_emulator_guard_{end}") for end in ("low", "high")]
+        self.outputs = [program.symbol(f"te_emulator_output_{n}")
+                        for n in range(len(interface.output_bytes))]
+        self.stack = program.symbol("te_emulator_stack_bottom").address
+        self.layer_names = self._layer_names()
+
+    def _layer_names(self) -> dict[int, tuple[str, ...]]:
+        """Address of the parameters -> the layers that use them; the compiler may fold equals."""
+        names: dict[int, tuple[str, ...]] = {}
+        for name, _ in self.interface.steps:
+            if self.program.has(f"{name}_params"):
+                address = self.program.symbol(f"{name}_params").address
+                names[address] = (*names.get(address, ()), name)
+        return names
+
+    def run(self, paint: int, count: str, layers: bool = False) -> Pass:
+        """Run over memory filled with `paint`; see `Job` for `count`."""
+        painted = [*self.guards, self.arena, *self.outputs]
+        ranges = [(s.address, s.size_bytes) for s in painted]
+        ranges.append((self.stack, self.place.memory.stack_bytes))
+        fill = [(address, bytes([paint]) * size) for address, size in ranges]
+        fill += [(self.program.symbol(f"te_emulator_input_{n}").address, data)
+                 for n, data in enumerate(self.inputs)]
+        record = self.program.symbol("te_emulator_result")
+        job = Job(
+            self.program, self.place.cpu.name, self.place.memory, tuple(fill),
+            read=((record.address, record.size_bytes), *ranges),
+            watched=tuple(self.program.symbol(f).address for f in functions_of(self.interface)),
+            watched_calls=self.interface.stream_rows + 2 if self.interface.stream_rows else 1,
+            count=count,
+            layer_functions=kernel_entries(self.program) if layers else (),
+            layer_keys=tuple(self.layer_names) if layers else (),
+        )
+        return self._checked(self.engine.run(job), paint)
+
+    def _checked(self, run: Run, paint: int) -> Pass:
+        record = np.frombuffer(run.memory[0], "<u4")
+        low, high, arena, *outputs, stack = run.memory[1:]
+        status, pointer = int(record[0].view(np.int32)), int(record[1])
+        if status != 0:
+            raise InternalError(f"{self.interface.name}_run returned {status} "
+                                f"in the emulated {self.place.cpu.name}")
+        self._check_guards(low, high, paint)
+        used = np.flatnonzero(np.frombuffer(stack, np.uint8) != paint)
+        depth = pointer - (self.stack + int(used[0])) if used.size else 0
+        return Pass(run, tuple(outputs), np.frombuffer(arena, np.uint8) != paint, max(0, depth))
+
+    def _check_guards(self, low: bytes, high: bytes, paint: int) -> None:
+        for where, guard in (("below", low), ("above", high)):
+            hits = [i for i, byte in enumerate(guard) if byte != paint]
+            if hits:
+                far = GUARD_BYTES - hits[0] if where == "below" else hits[-1] + 1
+                raise InternalError(
+                    f"{self.interface.name} writes outside its arena of {self.arena.size_bytes} "
+                    f"bytes: up to {far} bytes {where} it. Generated code must never do this: "
+                    "please report it with the model")
+
+
+def kernel_entries(program: Program) -> tuple[int, ...]:
+    """Functions of the kernels: their first argument names the layer."""
+    return tuple(
+        f.address for f in program.functions
+        if not f.name.startswith("te_emulator") and (f.source or f.name).startswith("te_")
+    )
