@@ -93,7 +93,7 @@ def test_plan_with_the_input_outside(capsys: Capture) -> None:
     assert "must provide the input as well: 1,024 bytes (1 KiB)" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("options", [["--strategy", "patch"], ["--strategy", "stream"],
+@pytest.mark.parametrize("options", [["--strategy", "patch"],
                                      ["--strategy", "per-layer", "--input-memory", "streamed"]])
 def test_what_is_planned_later_is_refused_with_a_sentence(
     capsys: Capture, options: list[str]
@@ -145,6 +145,8 @@ def test_codegen_twice_is_the_same_bytes(generated: Path, tmp_path: Path, capsys
 @pytest.mark.parametrize(("options", "code", "said"), [
     (["--sram", "1k"], 1, "does not fit 1 KiB"),
     (["--name", "1st"], 2, "--name 1st"),
+    (["--name", "te"], 2, "--name te"),
+    (["--name", "stdint"], 2, "standard header"),
     (["--labels", MODEL], 2, "cannot be read as text"),
     (["--strategy", "patch"], 3, "patch"),
 ])

@@ -138,7 +138,7 @@ def plan(model: Model, plan: PlanOptions, output: OutputOptions) -> int:
     if not output.json and not output.quiet:
         rows = len(p.graph.ops) if output.verbose else max(8, terminal.height - 10 - DRAWING_HEIGHT)
         terminal.say()
-        terminal.say(report.layer_table(p, terminal.unicode, rows))
+        terminal.say(report.layer_table(p, terminal.unicode, rows, terminal.width))
         terminal.say()
         terminal.say(draw(p.plan, p.graph, min(terminal.width, DRAWING_WIDTH), DRAWING_HEIGHT))
     return 0 if p.verdict.fits else 1

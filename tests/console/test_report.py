@@ -107,9 +107,20 @@ def test_the_largest_layers_are_shown_and_the_screen_is_kept(totals: list[int], 
 def test_the_table_marks_the_peak_and_counts_what_it_leaves_out(rows: int) -> None:
     p = planned()
     out = io.StringIO()
-    Console(file=out, width=100).print(report.layer_table(p, unicode=False, rows=rows))
+    Console(file=out, width=100).print(report.layer_table(p, False, rows, 100))
     text = out.getvalue()
     assert text.count("peak") == 1
     assert f"{max(m.live_bytes + m.scratch_bytes for m in p.plan.layers):,}" in text
     assert ("more)" in text) == (rows < 3)
     assert "█" not in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_bar_takes_what_the_terminal_leaves(width: int) -> None:
+    p = planned()
+    out = io.StringIO()
+    Console(file=out, width=width).print(report.layer_table(p, False, 10, width))
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    assert all(f"{layer['macs']:,}" in line
+               for layer, line in zip(report.plan_object(p)["layers"], lines[1:], strict=True))
+    assert max(line.count("#") for line in lines[1:]) == min(report.BAR, width - 47)

@@ -19,6 +19,7 @@ from tinyeff.selection import select
 
 SCHEMA_VERSION = 1
 KIB, MIB = 1024, 1024 * 1024
+TITLES = ("#", "layer", "output", "MACs", "live bytes", "")
 BAR = 20
 NAME_WIDTH = 40
 
@@ -170,9 +171,10 @@ def _layer_object(p: Planned, memory: LayerMemory) -> dict[str, Any]:
 def summary(p: Planned) -> Iterator[str]:
     """The figures behind the verdict, a line each."""
     chosen, foot, v = p.plan, p.footprint, p.verdict
-    yield (f"SRAM   {v.sram_bytes:>11,} bytes = arena {chosen.arena_bytes:,} (activations "
-           f"{chosen.activation_bytes:,}, scratch and gaps {chosen.scratch_bytes:,}) + stack "
+    yield (f"SRAM   {v.sram_bytes:>11,} bytes = arena {chosen.arena_bytes:,} + stack "
            f"{foot.stack_bytes:,} (assumed) + output {foot.output_bytes:,}")
+    yield (f"arena  {chosen.arena_bytes:>11,} bytes = activations {chosen.activation_bytes:,} + "
+           f"scratch and gaps {chosen.scratch_bytes:,}")
     yield (f"flash  {v.flash_bytes:>11,} bytes = constants {foot.const_bytes:,} + code about "
            f"{foot.code_bytes:,} + tables about {foot.table_bytes:,}")
     yield (f"work   {chosen.macs:>11,} multiply-accumulates; {chosen.strategy}, input "
@@ -184,23 +186,41 @@ def summary(p: Planned) -> Iterator[str]:
                "(tinyeff quantize does that).")
 
 
-def layer_table(p: Planned, unicode: bool, rows: int) -> Table:
-    """A row per layer with the peak marked; of more than `rows` layers the largest, in order."""
+def layer_table(p: Planned, unicode: bool, rows: int, width: int) -> Table:
+    """A row per layer with the peak marked; of more than `rows` layers the largest, in order.
+
+    The bar of live bytes takes what `width` leaves.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for title in ("#", "layer", "output", "MACs", "live bytes", ""):
+    for title in TITLES:
         right = title in ("#", "MACs", "live bytes")
         table.add_column(title, justify="right" if right else "left", no_wrap=True)
     layers = p.plan.layers
     totals = [m.live_bytes + m.scratch_bytes for m in layers]
-    shown = _shown(totals, rows)
-    for n, memory in enumerate(layers):
+    cells = [_cells(p, memory) for memory in layers]
+    used = sum(max(map(len, column)) + 2 for column in zip(TITLES, *cells, strict=True))
+    bar = max(4, min(BAR, width - used - len(" peak")))
+    shown, most = _shown(totals, rows), max(totals, default=0)
+    for n, total in enumerate(totals):
         if n in shown:
-            _add_layer(table, p, memory, max(totals), unicode)
+            peak = n == p.verdict.peak_op
+            drawn = ("█" if unicode else "#") * (-(-bar * total // most) if most else 0)
+            table.add_row(*map(Text, cells[n][:-1]), Text(drawn + (" peak" if peak else "")),
+                          style="bold red" if peak else None)
         elif n - 1 in shown or n == 0:
             following = min((k for k in shown if k > n), default=len(layers))
-            most = max(totals[n:following])
-            table.add_row("", f"({following - n} more)", "", "", f"up to {most:,}", style="dim")
+            largest = max(totals[n:following])
+            table.add_row("", f"({following - n} more)", "", "", f"up to {largest:,}", style="dim")
     return table
+
+
+def _cells(p: Planned, memory: LayerMemory) -> tuple[str, ...]:
+    """The text of a layer's row; the bar is drawn later."""
+    op = p.graph.ops[memory.op]
+    node = node_of(p.graph, op)
+    macs = operator_of(op.kind).macs(node)
+    return (str(memory.op), op.kind, describe_shape(node.output.shape),
+            f"{macs:,}" if macs else "", f"{memory.live_bytes + memory.scratch_bytes:,}", "")
 
 
 def _shown(totals: Sequence[int], rows: int) -> set[int]:
@@ -219,16 +239,3 @@ def _shown(totals: Sequence[int], rows: int) -> set[int]:
 def _gaps(shown: set[int], count: int) -> int:
     """How many runs of layers without a row there are."""
     return sum(n not in shown and (n == 0 or n - 1 in shown) for n in range(count))
-
-
-def _add_layer(table: Table, p: Planned, memory: LayerMemory, most: int, unicode: bool) -> None:
-    op = p.graph.ops[memory.op]
-    node = node_of(p.graph, op)
-    macs, total = operator_of(op.kind).macs(node), memory.live_bytes + memory.scratch_bytes
-    peak = memory.op == p.verdict.peak_op
-    bar = ("█" if unicode else "#") * (-(-BAR * total // most) if most else 0)
-    table.add_row(
-        str(memory.op), Text(op.kind), Text(describe_shape(node.output.shape)),
-        f"{macs:,}" if macs else "", f"{total:,}", Text(bar + (" peak" if peak else "")),
-        style="bold red" if peak else None,
-    )

@@ -15,23 +15,35 @@ C_WORDS = frozenset(
     "union unsigned void volatile while class delete new private public this try catch throw "
     "template operator namespace main".split()
 )
+STANDARD_HEADERS = frozenset(
+    "assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal "
+    "stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath "
+    "threads time uchar wchar wctype".split()
+)
+"""A model of such a name would give a header that hides the one of the C library."""
 LINE_WIDTH = 96
 
 
 def model_name(text: str) -> str:
     """A C identifier made from a file name: 'kws-dscnn.int8' -> 'kws_dscnn_int8'."""
     name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_").lower()
-    if not name or name[0].isdigit() or name in C_WORDS:
+    if not name or name[0].isdigit() or _is_taken(name):
         name = f"model_{name}".rstrip("_")
     return name
 
 
+def _is_taken(name: str) -> bool:
+    """True where the name is C's, the C library's or the kernels'."""
+    return name in C_WORDS or name in STANDARD_HEADERS or name == "te" or name.startswith("te_")
+
+
 def check_name(name: str) -> str:
     """The name itself; UsageError where it cannot start C identifiers of its own."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in C_WORDS or name.startswith("te_"):
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or _is_taken(name):
         raise UsageError(
             f"--name {name}: a model's name must be a C identifier of lower case letters, digits "
-            "and _, starting with a letter, not a C word and not starting with te_"
+            "and _, starting with a letter, neither a C word nor the name of a standard header, "
+            "and not te or anything that starts with te_"
         )
     return name
 
