@@ -130,3 +130,8 @@ def test_a_pair_with_negative_distance_may_coincide() -> None:
 
 def test_nothing_to_place() -> None:
     assert allocate(problem_of([], [], []), 0) == Layout((), 0, 0)
+
+
+def test_units_keep_alignments() -> None:
+    problem = problem_of([_buffer("a", 3, 0, 1), _buffer("b", 3, 0, 1)], [2, 2], [])
+    assert solve(problem, Layout((0, 6), 9, 0)).size_bytes == 7

@@ -20,7 +20,7 @@ from tests.planner.fakes import (
 )
 from tests.shared import shared_path
 from tinyeff.errors import UnsupportedError, UsageError
-from tinyeff.ir import Graph, Limits, Plan, Target, Variant
+from tinyeff.ir import Graph, Limits, Plan, Target, Variant, Window
 from tinyeff.planner import plan
 
 
@@ -169,3 +169,37 @@ def test_only_rows_run_flat(form: str, flat: bool) -> None:
     y = net.tensor(1, 4)
     net.op([net.input(1, 8)], [y], FakeAttrs(form), (FLAT,))
     assert _planned(net.graph(y)).flat == (flat,)
+
+
+def test_a_kernel_with_scratch_may_need_less_in_the_end() -> None:
+    """By itself "plain" is the smallest way, but only "ordered" may write over its input."""
+    plain, ordered = Variant("plain", cost=1), Variant("ordered", scratch_bytes=1, consumes=1)
+    net = Net()
+    x = net.input(1, 2, 1, 2)
+    a = net.whole(x, x)
+    b, c, d, e = (net.tensor(1, 2, 1, 1, dtype="int32") for _ in range(4))
+    net.op([x], [b], FakeAttrs("rows", (Window(1, 0),)))
+    net.op([a], [c, d], FakeAttrs(), (plain, ordered))
+    net.op([b], [e], FakeAttrs())
+    planned = _planned(net.graph(x, e))
+    assert planned.variants[2] == ordered
+    assert planned.lower_bound_bytes <= planned.arena_bytes == 29
+
+
+def test_two_outputs_cannot_both_replace_one_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The liveness bound sees it, so that no solver has to prove it."""
+    monkeypatch.setitem(sys.modules, "tinyeff.planner.exact", None)
+    net = Net()
+    a, b = net.tensor(1, 4, 4, 4), net.tensor(1, 4, 4, 4)
+    net.op([net.input(1, 4, 4, 4)], [a, b], FakeAttrs(), (Variant("v", consumes=1),))
+    assert _planned(net.graph(net.dense(net.add(a, b), 2))).arena_bytes == 128
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_an_operand_read_twice_keeps_the_wider_window(swapped: bool) -> None:
+    net = Net()
+    x, y = net.conv(net.input(1, 8, 4, 2), 2, kernel=3), net.tensor(1, 8, 4, 2)
+    windows = (Window(3, 1, -1), Window())
+    net.op([x, x], [y], FakeAttrs("rows", windows[::-1] if swapped else windows))
+    planned = _planned(net.graph(net.dense(y, 5)), "excluded")
+    assert planned.arena_bytes == 64 + 2 * 8

@@ -146,6 +146,17 @@ def test_without_the_promise_nothing_is_overwritten_in_a_call() -> None:
     _rejected(replace(graph, ops=ops), replace(planned, variants=variants), "in one call of.*op2")
 
 
+def test_a_promise_on_pixels_does_not_cover_windows_of_columns() -> None:
+    net = Net()
+    x, y = net.input(1, 4, 4, 2), net.tensor(1, 4, 4, 2)
+    attrs = FakeAttrs("rows", (Window(),), columns=(Window(3, 1, -1),))
+    net.op([x], [y], attrs, (Variant("v", consumes=1),))
+    graph = net.graph(net.dense(y, 5))
+    planned = _planned(graph)
+    at = planned.buffers[number_of(planned, "t0")].offset_bytes
+    _rejected(graph, moved(planned, number_of(planned, "t1"), at), "in one call of.*'op0'")
+
+
 def _with_scratch() -> tuple[Graph, Plan]:
     net = Net()
     x = net.conv(net.input(1, 8, 4, 2), 2, variants=(Variant("v", scratch_bytes=12),))
@@ -158,7 +169,8 @@ def test_scratch_over_live_data() -> None:
     scratch, state = (number_of(planned, n) for n in ("scratch of op0", "state of op1"))
     for victim in ("t0", "t1"):
         at = planned.buffers[number_of(planned, victim)].offset_bytes
-        _rejected(graph, moved(planned, scratch, at - at % 4 + 4), "'op0', 'scratch of op0' and .*overlap")
+        mutant = moved(planned, scratch, at - at % 4 + 4)
+        _rejected(graph, mutant, "'op0', 'scratch of op0' and .*overlap")
     at = planned.buffers[number_of(planned, "t1")].offset_bytes
     _rejected(graph, moved(planned, state, at - at % 4 + 4), "'op1' reads.*'t1'.*'state of op1'")
     state_at = planned.buffers[state].offset_bytes
