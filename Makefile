@@ -40,8 +40,13 @@ test-all: $(VENV)/.installed-all ## Every test
 	$(PYTEST)
 
 check: $(VENV)/.installed-dev ## Style and types: ruff, mypy, clang-format, compiler warnings
+	@$(MAKE) --no-print-directory --keep-going check-style check-types check-c
+
+check-style:
 	$(BIN)/ruff check .
+check-types:
 	$(BIN)/mypy
+check-c:
 	$(BIN)/python .ci/check_c.py
 
 golden: $(VENV)/.installed-all ## Write tests/golden and the output in README.md anew
@@ -77,5 +82,5 @@ $(VENV)/.installed-all: pyproject.toml | $(BIN)/python
 	$(PIP_INSTALL) -e ".[all,dev]"
 	@touch $@ $(VENV)/.installed-dev $(VENV)/.installed
 
-.PHONY: help demo setup test test-fast test-all check golden bench clean
+.PHONY: help demo setup test test-fast test-all check check-style check-types check-c golden bench clean
 .DEFAULT_GOAL := help
