@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One module per operator; this registry finds them by itself."""
+"""One module per operator; this registry finds those that define OPERATOR by itself."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ from typing import Any
 
 from tinyeff.ops.operator import Operator
 
-HELPERS = ("operator", "build", "elementwise", "pooling", "weights")
-"""Modules of this package that are not operators."""
-
 
 @cache
 def registry() -> dict[str, Operator[Any]]:
     """Every operator by its kind (TFLite's name), in alphabetical order."""
     operators: dict[str, Operator[Any]] = {}
     for info in sorted(pkgutil.iter_modules(__path__), key=lambda i: i.name):
-        if info.name not in HELPERS:
-            operator = importlib.import_module(f"{__name__}.{info.name}").OPERATOR
+        operator = getattr(importlib.import_module(f"{__name__}.{info.name}"), "OPERATOR", None)
+        if operator is not None:
             operators[operator.kind] = operator
     return operators
 
