@@ -55,6 +55,7 @@ golden: $(VENV)/.installed-all ## Write tests/golden and the output in README.md
 
 bench: $(VENV)/.installed-all ## The tables of benchmarks/
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.emulation
 
 clean: ## Remove what was built (.venv stays)
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
