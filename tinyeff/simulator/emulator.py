@@ -16,6 +16,7 @@ from tinyeff.simulator.cycles import CycleModel, cycle_model
 from tinyeff.simulator.elf import Program, Symbol
 from tinyeff.simulator.engine import Accesses
 from tinyeff.simulator.engines import choose_engine
+from tinyeff.simulator.flash import FlashTiming
 from tinyeff.simulator.harness import ModelInterface, Place, build_program, interface_of
 from tinyeff.simulator.memory_map import MemoryMap
 from tinyeff.simulator.profile import (
@@ -79,6 +80,7 @@ def emulate(
     compiler: str | None = None,
     engine: str | None = None,
     memory: MemoryMap | None = None,
+    flash: FlashTiming | None = None,
     profile: str = "none",
     flags: Sequence[str] = MODEL_FLAGS,
     arena_bytes: int | None = None,
@@ -86,8 +88,9 @@ def emulate(
     """Cross-compile generated `sources` ({path: text}, with tinyeff.json) and run one inference.
 
     `inputs` hold the bytes of every model input; `memory` is the chip's map, else large enough for
-    any model. `profile` is "none", "layers" (instructions and cycles of each layer) or "memory"
-    (slow: also loads and stores by region). `arena_bytes` overrides the arena that is linked.
+    any model; with `flash`, cycles include the wait states of the board. `profile` is "none",
+    "layers" (instructions and cycles of each layer) or "memory" (slow: also loads and stores by
+    region). `arena_bytes` overrides the arena that is linked.
 
     The program runs twice, over memory painted with complementary patterns: every byte that is
     written differs from one of them, and a result that depends on memory nobody wrote differs too.
@@ -105,20 +108,12 @@ def emulate(
     place = Place(cpu_named(cpu), chosen.memory, find_toolchain(compiler), flags, chosen.defines)
     build = build_program(sources, interface, linked, place)
     session = Session(Program(build.elf), interface, chosen.engine, place, data)
-    first = session.run(PAINT, "nothing")
-    second = session.run(PAINT ^ 0xFF, "memory" if profile == "memory" else "blocks",
-                         layers=profile != "none")
-    if first.outputs != second.outputs:
-        raise InternalError(
-            f"the result of {interface.name} depends on what its memory held before the run. "
-            "Generated code must never do this: please report it with the model")
-    result = _result(build, session, first, second)
+    first, second = _both_passes(session, profile, flash)
+    if second.run.instructions is None:
+        return _counted(build, session, first, second, profile, flash)
+    result = _result(build, session, first, second, _unwrapped(first, second))
     if profile == "none" or not interface.steps:
         return result
-    if second.run.intervals:
-        accountant = Accountant(session.program, second.run, result.cycle_model)
-        return replace(result, layers=layer_counts(
-            accountant, second.run.intervals, session.layer_names, interface))
     # This engine cannot watch addresses: a second program books time by layer.
     build = build_program(sources, interface, linked, place, count_layers=True)
     session = Session(Program(build.elf), interface, chosen.engine, place, data)
@@ -135,24 +130,52 @@ def _input_bytes(interface: ModelInterface, inputs: Sequence[Array | bytes]) -> 
     return data
 
 
-def _result(build: Build, session: Session, first: Pass, second: Pass) -> EmulationResult:
-    run, program = second.run, session.program
-    model = cycle_model(session.place.cpu.name)
-    functions = Accountant(program, run, model).functions(run.intervals)
+def _both_passes(session: Session, profile: str, flash: FlashTiming | None) -> tuple[Pass, Pass]:
+    """The run that watches reads of flash where that is asked for, and the run that counts."""
+    layers = profile != "none"
+    cache = (flash.line_bytes, flash.data_lines) if flash else None
+    first = session.run(PAINT, "nothing", layers, cache)
+    second = session.run(PAINT ^ 0xFF, "memory" if profile == "memory" else "blocks", layers)
+    if first.outputs != second.outputs:
+        raise InternalError(
+            f"the result of {session.interface.name} depends on what its memory held before the "
+            "run. Generated code must never do this: please report it with the model")
+    return first, second
+
+
+def _counted(
+    build: Build, session: Session, first: Pass, second: Pass, profile: str,
+    flash: FlashTiming | None,
+) -> EmulationResult:
+    """The result where the engine sees every block."""
+    model, run = cycle_model(session.place.cpu.name), second.run
+    misses = {interval.key: interval.flash_misses for interval in first.run.intervals}
+    intervals = tuple(replace(i, flash_misses=misses.get(i.key, 0)) for i in run.intervals)
+    accountant = Accountant(session.program, run, model, flash)
+    functions = accountant.functions(intervals)
     instructions, cycles = total(functions)
-    if run.instructions is not None:
-        instructions = _unwrapped(first, second)
-    touched = first.touched | second.touched
+    layers: tuple[LayerCount, ...] = ()
+    if profile != "none" and session.interface.steps:
+        layers = layer_counts(accountant, intervals, session.layer_names, session.interface)
+    result = _result(build, session, first, second, instructions)
+    return replace(result, cycles=cycles, cycle_model=model, functions=functions, layers=layers)
+
+
+def _result(
+    build: Build, session: Session, first: Pass, second: Pass, instructions: int
+) -> EmulationResult:
+    program, touched = session.program, first.touched | second.touched
     return EmulationResult(
         cpu=session.place.cpu.name, engine=session.engine.name, compiler=build.compiler,
         flags=build.flags, outputs=second.outputs, instructions=instructions,
-        cycles=cycles if run.intervals else None, cycle_model=model if run.intervals else None,
+        cycles=None, cycle_model=None,
         arena_bytes=session.arena.size_bytes,
         arena_bytes_touched=int(np.flatnonzero(touched)[-1]) + 1 if touched.any() else 0,
         arena_touched=touched, stack_bytes=max(first.stack_bytes, second.stack_bytes),
-        frames=build.frames or program.frames, symbols=program.symbols, functions=functions,
-        accesses=run.accesses,
-        unaligned=tuple(f"{program.place(pc)} at 0x{address:08x}" for pc, address in run.unaligned),
+        frames=build.frames or program.frames, symbols=program.symbols,
+        accesses=second.run.accesses,
+        unaligned=tuple(f"{program.place(pc)} at 0x{address:08x}"
+                        for pc, address in second.run.unaligned),
     )
 
 

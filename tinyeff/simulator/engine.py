@@ -24,7 +24,8 @@ class Job:
     `fill` is written before the program starts, `read` afterwards: pairs of address and bytes or
     size. `watched` are the functions whose execution counts, called `watched_calls` times. While
     counting, whenever one of `layer_functions` is entered with its first argument among
-    `layer_keys`, a new interval begins.
+    `layer_keys`, a new interval begins. With `data_cache` = (bytes of a line, lines), reads of
+    flash that would miss such a cache (LRU) are counted as well.
     """
 
     program: Program
@@ -37,6 +38,7 @@ class Job:
     count: str = "blocks"
     layer_functions: tuple[int, ...] = ()
     layer_keys: tuple[int, ...] = ()
+    data_cache: tuple[int, int] | None = None
     timeout_seconds: float = 1800.0
 
 
@@ -52,6 +54,7 @@ class Interval:
     key: int
     edges: dict[tuple[int, int], int] = field(repr=False)
     divisions: dict[tuple[int, int], int] = field(repr=False, default_factory=dict)
+    flash_misses: int = 0
 
 
 @dataclass(frozen=True)

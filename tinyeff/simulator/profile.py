@@ -11,10 +11,13 @@ from pathlib import Path
 from tinyeff.simulator.cycles import CycleModel
 from tinyeff.simulator.elf import Program
 from tinyeff.simulator.engine import Interval, LayerTime, Run
+from tinyeff.simulator.flash import FlashTiming, fetch_stalls
 from tinyeff.simulator.harness import ModelInterface
 from tinyeff.simulator.instructions import Instruction, decode
 
 UNKNOWN = "?"
+FLASH_READS = "(waiting for data in flash)"
+"""Stands among the functions where cycles are counted with wait states."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,11 @@ class LayerCount:
 class Accountant:
     """Adds up intervals of one run; decodes every block once."""
 
-    def __init__(self, program: Program, run: Run, model: CycleModel | None) -> None:
-        self._program, self._model = program, model
+    def __init__(
+        self, program: Program, run: Run, model: CycleModel | None,
+        flash: FlashTiming | None = None,
+    ) -> None:
+        self._program, self._model, self._flash = program, model, flash
         self._blocks = {
             address: tuple(decode(program.read(address, size), address))
             for address, size in run.block_bytes.items()
@@ -68,11 +74,15 @@ class Accountant:
                 self._count_branches(self._model, interval, cycles)
                 for (address, bits), times in interval.divisions.items():
                     cycles[self._name(address)] += times * self._model.division_cycles(bits)
+                if self._flash is not None:
+                    self._count_stalls(self._model, self._flash, interval, cycles)
         sizes = {f.name: f.size_bytes for f in self._program.functions}
         counts = [
             FunctionCount(name, count, cycles[name] if self._model else None, sizes.get(name, 0))
             for name, count in instructions.items()
         ]
+        if FLASH_READS in cycles:
+            counts.append(FunctionCount(FLASH_READS, 0, cycles[FLASH_READS], 0))
         return _by_cost(counts)
 
     def _name(self, address: int) -> str:
@@ -114,6 +124,17 @@ class Accountant:
                     last, target[0] if target else None)
         for before, (passed, taken_times) in outcomes.items():
             cycles[self._name(before)] += min(passed, taken_times) * model.mispredict
+
+
+    def _count_stalls(
+        self, model: CycleModel, flash: FlashTiming, interval: Interval, cycles: dict[str, int]
+    ) -> None:
+        costs = {address: self._block_cost(model, before, address)
+                 for before, address in interval.edges if address}
+        for address, stalls in fetch_stalls(flash, interval, self._blocks, costs).items():
+            cycles[self._name(address)] += stalls
+        if interval.flash_misses:
+            cycles[FLASH_READS] += interval.flash_misses * flash.wait_states
 
 
 def _by_cost(counts: Iterable[FunctionCount]) -> tuple[FunctionCount, ...]:

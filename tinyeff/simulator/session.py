@@ -50,8 +50,11 @@ class Session:
                 names[address] = (*names.get(address, ()), name)
         return names
 
-    def run(self, paint: int, count: str, layers: bool = False) -> Pass:
-        """Run over memory filled with `paint`; see `Job` for `count`."""
+    def run(
+        self, paint: int, count: str, layers: bool = False,
+        data_cache: tuple[int, int] | None = None,
+    ) -> Pass:
+        """Run over memory filled with `paint`; see `Job` for `count` and `data_cache`."""
         painted = [*self.guards, self.arena, *self.outputs]
         ranges = [(s.address, s.size_bytes) for s in painted]
         ranges.append((self.stack, self.place.memory.stack_bytes))
@@ -67,6 +70,7 @@ class Session:
             count=count,
             layer_functions=kernel_entries(self.program) if layers else (),
             layer_keys=tuple(self.layer_names) if layers else (),
+            data_cache=data_cache,
         )
         return self._checked(self.engine.run(job), paint)
 

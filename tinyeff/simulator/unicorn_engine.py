@@ -57,6 +57,7 @@ def _header(job: Job) -> dict[str, Any]:
         "layer_functions": list(job.layer_functions),
         "layer_keys": list(job.layer_keys),
         "divisions": divisions(program) if counted else [],
+        "data_cache": job.data_cache,
     }
 
 
@@ -92,6 +93,7 @@ def _run_of(job: Job, header: dict[str, Any], blobs: list[bytes]) -> Run:
             key=entry["key"],
             edges={(flat[i], flat[i + 1]): flat[i + 2] for i in range(0, len(flat), 3)},
             divisions={(address, bits): n for address, bits, n in entry["divisions"]},
+            flash_misses=entry["flash_misses"],
         ))
     return Run(
         memory=tuple(memory), intervals=tuple(intervals), block_bytes=dict(header["sizes"]),

@@ -71,6 +71,7 @@ class Machine:
         self.edges: dict[int, int] = {}
         self.sizes: dict[int, int] = {}
         self.divided: dict[tuple[int, int], int] = {}
+        self.misses: dict[int, int] = {}
         self.key = OUTSIDE
         self.intervals: dict[int, tuple[dict[int, int], dict[tuple[int, int], int]]] = {}
         self.accesses = {name: [0, 0, 0, 0] for name, _, _ in job["regions"]}
@@ -131,7 +132,7 @@ class Machine:
         self.uc.reg_write(self.arm.UC_ARM_REG_SP, stack)
         finished, watched = self.job["finished"], self.job["watched"]
         pc = self.advance(reset & ~1, [*watched, finished])
-        if self.job["count"] != "nothing" and pc != finished:
+        if pc != finished:
             self._install_counters()
         key = START
         while pc != finished:
@@ -159,9 +160,13 @@ class Machine:
 
     def _install_counters(self) -> None:
         u = self.uc_module
-        self._hook_blocks()
         for address in self.job["layer_functions"]:
             self.uc.hook_add(u.UC_HOOK_CODE, self._on_layer, begin=address, end=address)
+        if self.job["data_cache"]:
+            self._hook_flash_reads(*self.job["data_cache"])
+        if self.job["count"] == "nothing":
+            return
+        self._hook_blocks()
         for address, n, m, signed in self.job["divisions"]:
             self.uc.hook_add(u.UC_HOOK_CODE, self._division_counter(n, m, signed),
                              begin=address, end=address)
@@ -178,7 +183,7 @@ class Machine:
                 edges[key] += 1
             except KeyError:
                 edges[key] = 1
-                sizes[address] = size
+                sizes[address] = size & 0xFFFF_FFFF  # declared wider than it is
             last = address
 
         def book_return() -> None:
@@ -188,19 +193,49 @@ class Machine:
         self.book_return = book_return
         self._hook_fast(self.uc_module.UC_HOOK_BLOCK, on_block)
 
-    def _hook_fast(self, kind: int, call: Callable[[Any, int, int], None]) -> None:
-        """Unicorn's own wrapper around callbacks takes as long as the emulation itself."""
+    def _hook_flash_reads(self, line_bytes: int, lines: int) -> None:
+        cache: dict[int, None] = {}  # the line used last stands last
+        last = -1
+
+        def on_read(uc: Any, access: int, address: int) -> None:
+            nonlocal last
+            line = address // line_bytes
+            if line == last:
+                return
+            last = line
+            if line in cache:
+                del cache[line]
+            else:
+                self.misses[self.key] = self.misses.get(self.key, 0) + 1
+                if len(cache) == lines:
+                    del cache[next(iter(cache))]
+            cache[line] = None
+
+        for name, origin, size in self.job["regions"]:
+            if name == "flash":
+                self._hook_fast(self.uc_module.UC_HOOK_MEM_READ, on_read, origin,
+                                origin + size - 1)
+
+    def _hook_fast(
+        self, kind: int, call: Callable[[Any, int, int], None], begin: int = 1, end: int = 0
+    ) -> None:
+        """Unicorn's own wrapper around callbacks takes as long as the emulation itself.
+
+        A callback gets the first three arguments: (engine, address, size) for blocks, (engine,
+        kind of access, address) for memory.
+        """
         try:
             from unicorn.unicorn_py3.unicorn import uclib
         except ImportError:
-            self.uc.hook_add(kind, lambda uc, address, size, data: call(uc, address, size))
+            self.uc.hook_add(kind, lambda *arguments: call(*arguments[:3]), begin=begin, end=end)
             return
-        prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32)
+        # Arguments that a callback does not declare are left where the caller put them.
+        prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64)
         callback, handle = prototype(call), ctypes.c_size_t()
         self.keep.append(callback)
         status = uclib.uc_hook_add(
             self.uc._uch, ctypes.byref(handle), kind, ctypes.cast(callback, ctypes.c_void_p),
-            ctypes.c_void_p(0), ctypes.c_uint64(1), ctypes.c_uint64(0),
+            ctypes.c_void_p(0), ctypes.c_uint64(begin), ctypes.c_uint64(end),
         )
         if status != 0:
             raise RuntimeError(f"uc_hook_add: {status}")
@@ -252,12 +287,14 @@ def answer(job: dict[str, Any], blobs: list[bytes]) -> tuple[dict[str, Any], lis
               for address, size in job["read"]]
     intervals, edges = [], []
     for key, (counts, divided) in machine.intervals.items():
-        if key == OUTSIDE or not counts:
+        missed = machine.misses.get(key, 0)
+        if key == OUTSIDE or not (counts or missed):
             continue
         flat = array("Q")
         for edge, count in counts.items():
             flat.extend((edge >> 32, edge & 0xFFFF_FFFF, count))
-        intervals.append({"key": key, "divisions": [[*at, n] for at, n in divided.items()]})
+        intervals.append({"key": key, "flash_misses": missed,
+                          "divisions": [[*at, n] for at, n in divided.items()]})
         edges.append(flat.tobytes())
     header = {"intervals": intervals, "sizes": list(machine.sizes.items()),
               "accesses": machine.accesses, "unaligned": list(machine.unaligned.items())}

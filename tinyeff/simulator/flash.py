@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""What flash wait states cost behind a small cache, such as ST's ART accelerator.
+
+Reads of data (weights, tables) go through a simulated cache, read by read, while the program runs.
+Instruction fetches are estimated afterwards: a block of code stays cached where it fits the cache
+together with all code that runs at least half as often, else every execution fetches it anew; a
+prefetcher loads the next line while the present one executes.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tinyeff.simulator.engine import Interval
+from tinyeff.simulator.instructions import Instruction
+
+
+@dataclass(frozen=True)
+class FlashTiming:
+    """Flash of a board at its clock: a read of `line_bytes` that misses waits `wait_states` cycles.
+
+    `instruction_lines` and `data_lines` are the sizes of the caches, in lines.
+    """
+
+    name: str
+    wait_states: int
+    line_bytes: int
+    instruction_lines: int
+    data_lines: int
+    prefetch: bool
+
+
+NUCLEO_L4R5ZI = FlashTiming("NUCLEO-L4R5ZI at 120 MHz", wait_states=5, line_bytes=8,
+                            instruction_lines=128, data_lines=32, prefetch=True)
+"""ST RM0432: 1 KiB of instruction and 256 bytes of data cache, 64-bit reads, 5 wait states."""
+
+
+def fetch_stalls(
+    timing: FlashTiming,
+    interval: Interval,
+    blocks: Mapping[int, Sequence[Instruction]],
+    cycles: Mapping[int, int],
+) -> dict[int, int]:
+    """Cycles that fetching instructions costs in each block, by its address.
+
+    `cycles` is what one execution of each block takes without wait states.
+    """
+    times: dict[int, int] = defaultdict(int)
+    jumped: dict[int, int] = defaultdict(int)
+    for (before, address), count in interval.edges.items():
+        if address == 0:
+            continue
+        times[address] += count
+        last = blocks[before][-1] if before in blocks else None
+        if last is None or last.address + last.size_bytes != address:
+            jumped[address] += count
+    order = sorted(times, key=lambda a: -times[a])
+    sizes, together = [], set[int]()
+    for address in order:
+        together |= _lines(timing, blocks[address])
+        sizes.append(len(together))
+    descending = [-times[a] for a in order]
+    stalls = {}
+    for address in order:
+        rivals = bisect.bisect_right(descending, -times[address] / 2)
+        if sizes[rivals - 1] > timing.instruction_lines:
+            lines = len(_lines(timing, blocks[address]))
+            waits = (lines - 1) * timing.wait_states
+            if timing.prefetch:  # reading takes wait_states + 1 cycles, beside what executes
+                busy = cycles[address] * (lines - 1) // lines
+                waits = max(0, (lines - 1) * (timing.wait_states + 1) - busy)
+            stalls[address] = jumped[address] * timing.wait_states + times[address] * waits
+    return stalls
+
+
+def _lines(timing: FlashTiming, block: Sequence[Instruction]) -> set[int]:
+    first = block[0].address // timing.line_bytes
+    end = (block[-1].address + block[-1].size_bytes - 1) // timing.line_bytes + 1
+    return set(range(first, end))
