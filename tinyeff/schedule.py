@@ -158,8 +158,8 @@ def activations(graph: Graph, op: Op) -> tuple[int, ...]:
 
 def flat_operand(operand: Operand, pixels: int) -> Operand:
     """The operand of an operator that takes its map of `pixels` as one row."""
-    if operand.rows * operand.pixels != pixels:
-        return operand
+    if operand.rows * operand.pixels != pixels or operand.window != Window():
+        return operand  # broadcast
     return Operand(operand.tensor, 1, pixels, Window(), Window())
 
 

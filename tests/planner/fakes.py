@@ -26,8 +26,8 @@ PIXELS = Variant("plain", flat=True, consumes=1)
 class FakeAttrs:
     """What the planner will be told; `windows` has one entry per activation.
 
-    `columns` may be shorter: what is not there is the same pixel for a window of the same row, else
-    all pixels.
+    `columns` may be shorter: what is not there is the same pixel for a window of the same row of a
+    map as wide as the output, else all pixels.
     """
 
     form: str = "rows"
@@ -68,7 +68,8 @@ class Fake(Operator[FakeAttrs]):
     def columns(self, node: Node[FakeAttrs], activation: int) -> Window:
         if activation < len(node.attrs.columns):
             return node.attrs.columns[activation]
-        if node.attrs.windows[activation] == Window():
+        as_wide = node.activations[activation].pixels == node.output.pixels
+        if node.attrs.windows[activation] == Window() and as_wide:
             return Window()
         return Window(node.activations[activation].pixels, 0)
 

@@ -82,7 +82,9 @@ def test_lifetimes_must_be_the_true_ones() -> None:
 def test_a_dropped_row() -> None:
     graph, planned = _tight()
     _rejected(graph, changed(planned, "t1", size_bytes=56), "'t1' has 56 bytes, its tensor.*64")
-    _rejected(graph, changed(planned, "t1", ring_rows=7), "keeps 7 rows of 8")
+    _rejected(graph, changed(planned, "t1", ring_rows=7), "7 rows of 4 pixels .* have 56")
+    ring = changed(planned, "t1", ring_rows=7, size_bytes=56)
+    _rejected(graph, ring, "keeps 7 rows of 8, and outlives")
 
 
 def test_tensors_without_or_with_two_buffers() -> None:

@@ -7,12 +7,13 @@ from tinyeff.errors import UnsupportedError, UsageError
 from tinyeff.ir import Graph, Limits, Plan, Target
 from tinyeff.planner.drawing import draw
 from tinyeff.planner.per_layer import plan_per_layer
+from tinyeff.planner.streaming import plan_stream
 from tinyeff.planner.validator import validate
 from tinyeff.planner.verdict import Verdict, judge
 
 __all__ = ["Verdict", "draw", "judge", "plan", "validate"]
 
-STRATEGIES = ("auto", "per-layer")
+STRATEGIES = ("auto", "per-layer", "stream")
 INPUT_MEMORIES = ("resident", "excluded")
 
 
@@ -32,6 +33,7 @@ def plan(graph: Graph, target: Target, limits: Limits) -> Plan:
     if limits.input_memory not in INPUT_MEMORIES:
         raise UsageError(f"input memory '{limits.input_memory}' is not known; "
                          f"use {' or '.join(INPUT_MEMORIES)}")
-    result = plan_per_layer(graph, target, limits)
+    chosen = plan_stream if limits.strategy == "stream" else plan_per_layer
+    result = chosen(graph, target, limits)
     validate(graph, result)
     return result

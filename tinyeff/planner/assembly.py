@@ -23,7 +23,7 @@ def assemble(
     segments: Sequence[Segment],
     extra_macs: int = 0,
 ) -> Plan:
-    """The plan over placed `buffers`; its strategy is the one of the segments, "per-layer" aside."""
+    """The plan over placed `buffers`; its strategy is that of its segments, "per-layer" aside."""
     arena = [b for b in buffers if b.region == "arena"]
     activations = [b for b in arena if b.op is None]
     live = [covered_bytes(b for b in activations if b.first <= t < b.last)

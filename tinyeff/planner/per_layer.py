@@ -18,7 +18,8 @@ def plan_per_layer(graph: Graph, target: Target, limits: Limits) -> Plan:
     """The plan with the smallest arena; among those, each operator the fastest way."""
     memory = lifetimes(graph, limits.input_memory)
     options = [
-        ways(graph, memory, live, step) for step, live in enumerate(live_buffers(graph, memory.buffers))
+        ways(graph, memory, live, step)
+        for step, live in enumerate(live_buffers(graph, memory.buffers))
     ]
     least = smallest(options)
     inputs = sum(b.size_bytes for b in memory.buffers if b.region == "arena" and b.first == 0)

@@ -69,17 +69,22 @@ class Search:
             best[last] = min(max(best[p.first], p.live_bytes) for p in self._pieces[last])
         return best[self._count]
 
-    def fastest(self, ceiling_bytes: int) -> Route | None:
-        """The route with the fewest kernel calls whose pieces all stay within the ceiling."""
+    def fastest(self, ceiling_bytes: int) -> Route:
+        """The route with the fewest kernel calls whose pieces all stay within the ceiling.
+
+        The ceiling must be at least what `smallest` says.
+        """
         routes: list[Route | None] = [Route(0, 0, 0, ())]
         for last in range(1, self._count + 1):
             options = [(p, r) for p in self._pieces[last] if p.live_bytes <= ceiling_bytes
                        and (r := routes[p.first]) is not None]
-            best = min(options, default=None, key=lambda pr: (
+            chosen = min(options, default=None, key=lambda pr: (
                 pr[1].extra_macs + pr[0].extra_macs, pr[1].calls + pr[0].calls,
                 len(pr[1].pieces)))
-            routes.append(None if best is None else _joined(best[1], best[0]))
-        return routes[self._count]
+            routes.append(None if chosen is None else _joined(chosen[1], chosen[0]))
+        best = routes[self._count]
+        assert best is not None, f"no route stays within {ceiling_bytes} bytes"
+        return best
 
     def _add_streams(self, first: int, last: int, config: Config) -> None:
         for end in range(first + 1, last + 1):

@@ -20,8 +20,6 @@ from tinyeff.planner.search import Piece, Route, Search
 from tinyeff.planner.streams import PROGRESS_BYTES, Space
 from tinyeff.schedule import Renaming, StageGroup, Tile, schedule, spread
 
-CORRECTIONS = 50
-
 
 def plan_stream(graph: Graph, target: Target, limits: Limits) -> Plan:
     """The plan with the smallest arena at no extra MACs; among those, the fewest kernel calls."""
@@ -68,9 +66,8 @@ def _measured(
     space: Space, search: Search, memory: Lifetimes
 ) -> tuple[Route, dict[int, Stream]]:
     """The best route whose streamed pieces have all been measured, and these by first operator."""
-    for _ in range(CORRECTIONS):
+    while True:
         route = search.fastest(search.smallest())
-        assert route is not None
         streams: dict[int, Stream] = {}
         wrong = False
         for piece in route.pieces:
@@ -82,8 +79,7 @@ def _measured(
                     search.correct(piece, live)
                     wrong = True
         if not wrong:
-            break
-    return route, streams
+            return route, streams
 
 
 def measure(space: Space, piece: Piece, memory: Lifetimes) -> Stream:
@@ -122,7 +118,8 @@ def _tile_sizes(groups: Sequence[StageGroup]) -> dict[int, tuple[int, int]]:
                 for stage, tile in zip(group.stages[:-1], tiles[:-1], strict=True):
                     for tensor in stage.outputs:
                         rows, pixels = found.get(tensor, (1, 1))
-                        found[tensor] = (max(rows, tile.y1 - tile.y0), max(pixels, tile.x1 - tile.x0))
+                        found[tensor] = (max(rows, tile.y1 - tile.y0),
+                                         max(pixels, tile.x1 - tile.x0))
     return found
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -100,7 +101,7 @@ class Space:
     def _link(self) -> None:
         """Find which neighbours can share a group."""
         real = [layer for layer in self.layers if layer.result >= 0]
-        for layer, after in zip(real, real[1:], strict=False):
+        for layer, after in pairwise(real):
             only = self._readers(layer.result) == [after.op] and (
                 self.buffers[layer.result].region == "arena" or not self._is_output(layer.result))
             windows = [w for b, w in after.reads if b == layer.result]

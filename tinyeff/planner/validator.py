@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Replays a plan byte by byte; knows the records and `Operator.window`, and nothing of the solver.
+"""Replays a plan byte by byte; knows the records and the schedule, and nothing of the solver.
 
-Every byte of every memory carries a tag: which byte of which tensor it holds. All calls of all
-steps are gone through in execution order; a row that is written tags its bytes, a row that is read
-must find its own tags. Kernel scratch and states tag bytes too, so what they destroy is seen.
+Every byte of every memory carries a tag: which byte of which tensor it holds. All calls are gone
+through in execution order (see tinyeff/schedule.py); a row that is written tags its bytes, a row
+that is read must find its own tags. Kernel scratch, states and row counters tag bytes too, so what
+they destroy is seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyeff.errors import InternalError
-from tinyeff.ir import Graph, Op, Plan, Tensor, Variant, Window
-from tinyeff.ops import operator_of
-from tinyeff.ops.operator import Node, node_of
+from tinyeff.ir import Buffer, Graph, Op, Plan, Segment, Window
 from tinyeff.planner import sizes
 from tinyeff.planner.validator_records import check_records, check_touched, describe
+from tinyeff.schedule import ALONE, Call, Operand, Stage, StageGroup, Tile, calls_of, schedule
 
 GARBAGE = -1
 """Tag of bytes that hold nothing anyone may rely on."""
@@ -52,40 +52,20 @@ class _Span:
         return self.begin < other.end and other.begin < self.end
 
 
-@dataclass(frozen=True)
-class _Call:
-    """What one kernel call reads, and then writes.
-
-    The reads in `in_order` go pixel by pixel: pixel p is read before output pixel p is written.
-    """
-
-    reads: tuple[_Span, ...]
-    writes: tuple[_Span, ...]
-    in_order: tuple[bool, ...]
-
-
-@dataclass(frozen=True)
-class _Source:
-    """An activation that an operator reads; `in_order` as in `_Call`."""
-
-    index: int
-    tensor: Tensor
-    window: Window
-    in_order: bool
-
-
 class _Replay:
     def __init__(self, graph: Graph, plan: Plan) -> None:
         self.graph = graph
         self.plan = plan
         self.home = {t: b for b, buffer in enumerate(plan.buffers) for t in buffer.tensors}
         self.touched: dict[int, list[int]] = {}
-        self.step = 0
-        total = sum(b.size_bytes for b in plan.buffers)
-        dtype = np.int32 if total < 2**31 else np.int64
-        self.ramp = np.arange(max((b.size_bytes for b in plan.buffers), default=0), dtype=dtype)
-        # A buffer's bytes are tagged base, base + 1, ...; tensors that share it share its bytes.
-        self.base = np.cumsum([0] + [b.size_bytes for b in plan.buffers]).tolist()
+        self.steps = (0, 1)
+        self.slid: dict[int, Tile] = {}
+        # A tensor's bytes are tagged base, base + 1, ...; tensors that share a buffer share tags.
+        full = [max((sizes.size_bytes(graph.tensors[t]) for t in b.tensors), default=b.size_bytes)
+                for b in plan.buffers]
+        self.base = np.cumsum([0, *full]).tolist()
+        dtype = np.int32 if self.base[-1] < 2**31 else np.int64
+        self.ramp = np.arange(max(full, default=0), dtype=dtype)
         arena = np.full(plan.arena_bytes, GARBAGE, dtype)
         self.memory = [
             arena if b.region == "arena" else np.full(b.size_bytes, GARBAGE, dtype)
@@ -93,136 +73,179 @@ class _Replay:
         ]
 
     def run(self) -> None:
-        """Fill the inputs, run all steps, look at the outputs."""
+        """Fill the inputs, run all segments, look at the outputs."""
         inputs = [i for i in self.graph.inputs if not self.graph.tensors[i].is_constant]
         for i in inputs:
-            self._write(self._rows(i), "the caller")
+            self._write_all(self._rows(i), "the caller")
         for i in inputs:
-            self._read(self._rows(i), "the caller")
-        for step, op in enumerate(self.graph.ops):
-            self.step = step
-            node, operator = node_of(self.graph, op), operator_of(op.kind)
-            form = operator.form_of(node)
-            if form != "view":
-                self._touch_operands(op)
-            if form == "accumulate":
-                self._accumulate(op, node)
-            elif form != "view":
-                flat = form == "whole" or self.plan.flat[self.step]
-                self._calls(op, self._one_call(op, node) if flat else self._row_calls(op, node))
-        self.step = len(self.graph.ops)
+            self._read_all(self._rows(i), "the caller")
+        groups = schedule(self.graph, self.plan.segments, self.plan.variants, self.plan.flat)
+        for number, segment in enumerate(self.plan.segments):
+            self.steps = (segment.first, segment.last)
+            self._run_segment(number, segment, groups[number])
+        self.steps = (len(self.graph.ops), len(self.graph.ops) + 1)
         for i in self.graph.outputs:
-            self._read(self._rows(i), "the end")
+            self._read_all(self._rows(i), "the end")
+
+    def _run_segment(self, number: int, segment: Segment, groups: tuple[StageGroup, ...]) -> None:
+        counters = self._private(segment.first, "progress")
+        self._write_all(counters, "the row counters")
+        self.slid.clear()
+        for group in groups:
+            for stage in group.stages:
+                for tensor in (*(o.tensor for o in stage.operands), *stage.outputs):
+                    self._touch(self.home[tensor])
+        for call in calls_of(number, groups):
+            self._run_call(call)
+        self._read_all(counters, "the row counters")
 
     # Calls ------------------------------------------------------------------------------------
 
-    def _row_calls(self, op: Op, node: Node[Any]) -> Iterator[_Call]:
-        """One call per `rows_per_call` output rows, from top to bottom."""
-        rows, per_call = node.output.rows, self._variant().rows_per_call
-        sources = self._sources(op, node)
-        if any(t.rows != rows for t in node.outputs):
-            raise InternalError(f"validator: {describe(op)} has outputs of different heights and "
-                                "cannot run row by row")
-        for y in range(0, rows, per_call):
-            end = min(y + per_call, rows)
-            reads, in_order = [], []
-            for source in sources:
-                first = max(source.window.first(y), 0)
-                last = source.window.first(end - 1) + source.window.count
-                last = min(last, source.tensor.rows)
-                if first < last:
-                    reads.append(self._rows(source.index, first, last))
-                    in_order.append(source.in_order)
-            writes = tuple(self._rows(index, y, end) for index in op.outputs)
-            yield _Call(tuple(reads), writes, tuple(in_order))
+    def _run_call(self, call: Call) -> None:
+        stage, tile = call.stage, call.tile
+        if stage.form == "accumulate":
+            self._accumulate(call)
+        elif stage.form == "whole" or stage.flat:
+            pairs = [(o, self._rows(o.tensor)) for o in stage.operands]
+            writes = [s for t in stage.outputs for s in self._rows(t)]
+            self._compute(stage, pairs, writes)
+        elif not tile.is_empty:
+            self._slide(stage, tile)
+            for y in range(tile.y0, tile.y1, stage.rows_per_call):
+                self._compute_rows(call, y, min(y + stage.rows_per_call, tile.y1))
 
-    def _one_call(self, op: Op, node: Node[Any]) -> Iterator[_Call]:
-        """All of every input, all of every output."""
-        sources = self._sources(op, node)
-        yield _Call(
-            tuple(self._rows(source.index) for source in sources),
-            tuple(self._rows(index) for index in op.outputs),
-            tuple(source.in_order for source in sources),
-        )
+    def _compute_rows(self, call: Call, y0: int, y1: int) -> None:
+        """One kernel call for output rows [y0, y1) of the tile."""
+        stage, tile = call.stage, call.tile
+        x0 = max(tile.x0, tile.held)
+        if x0 >= tile.x1:
+            return
+        heights = {self.graph.tensors[t].rows for t in stage.outputs}
+        if len(heights) > 1:
+            raise InternalError(f"validator: {describe(self.graph.ops[stage.op])} has outputs of "
+                                "different heights and cannot run row by row")
+        pairs = []
+        for operand in stage.operands:
+            rows, columns = operand.window, operand.columns
+            top = max(rows.first(y0), 0)
+            bottom = min(rows.first(y1 - 1) + rows.count, operand.rows)
+            left = max(columns.first(x0), 0)
+            right = min(columns.first(tile.x1 - 1) + columns.count, operand.pixels)
+            origin = call.tiles[operand.producer] if operand.producer != ALONE else None
+            pairs.append((operand, self._area(operand.tensor, top, bottom, left, right, origin)))
+        mine = tile if stage.inner else None
+        writes = [s for t in stage.outputs for s in self._area(t, y0, y1, x0, tile.x1, mine)]
+        self._compute(stage, pairs, writes)
 
-    def _sources(self, op: Op, node: Node[Any]) -> list[_Source]:
-        """The activations that the operator reads; all of them where it is not of form "rows"."""
-        operator, found = operator_of(op.kind), []
-        tensors = [i for i in op.inputs if i >= 0 and not self.graph.tensors[i].is_constant]
-        for number, index in enumerate(tensors):
-            tensor = self.graph.tensors[index]
-            if operator.form_of(node) == "rows":
-                window, columns = operator.window(node, number), operator.columns(node, number)
-            else:
-                window, columns = Window(tensor.rows, 0), Window(tensor.pixels, 0)
-            same_map = (tensor.rows, tensor.pixels) == (node.output.rows, node.output.pixels)
-            in_order = same_map and window == columns == Window() and self._variant().consumes > 0
-            found.append(_Source(index, tensor, window, in_order))
-        return found
-
-    def _variant(self) -> Variant:
-        return self.plan.variants[self.step]
-
-    # Execution --------------------------------------------------------------------------------
-
-    def _calls(self, op: Op, calls: Iterable[_Call]) -> None:
-        private = self._private()
-        for call in calls:
-            for span in private:
-                self._apart(op, span, (*call.reads, *call.writes))
-                self._destroy(span)
-            for read, in_order in zip(call.reads, call.in_order, strict=True):
+    def _compute(
+        self, stage: Stage, reads: list[tuple[Operand, list[_Span]]], writes: list[_Span]
+    ) -> None:
+        """A kernel reads, then writes; what its variant promises about pixels is relied upon."""
+        op = self.graph.ops[stage.op]
+        for span in self._private(stage.op, "scratch"):
+            self._apart(op, span, [s for _, spans in reads for s in spans] + writes)
+            self._destroy(span)
+        for operand, spans in reads:
+            in_order = self._is_ordered(stage, operand)
+            for read in spans:
                 self._read(read, describe(op))
-                for write in call.writes:
-                    if in_order:
-                        self._check_order(op, read, write)
-                    else:
-                        self._apart(op, read, (write,))
-            for n, write in enumerate(call.writes):
-                self._apart(op, write, call.writes[n + 1:])
+                if not in_order:
+                    self._apart(op, read, writes)
+                    continue
+                for write in writes:
+                    self._check_order(op, read, write)
+        for n, write in enumerate(writes):
+            self._apart(op, write, writes[n + 1:])
+            self._write(write, describe(op))
+
+    def _is_ordered(self, stage: Stage, operand: Operand) -> bool:
+        result = self.graph.tensors[stage.outputs[0]]
+        pixels = operand.rows * operand.pixels == result.rows * result.pixels
+        same_rows = stage.flat or (operand.rows, operand.pixels) == (result.rows, result.pixels)
+        plain = operand.window == Window() and operand.columns == Window()
+        return (self.plan.variants[stage.op].consumes > 0 and stage.form == "rows" and pixels
+                and same_rows and plain)
+
+    def _accumulate(self, call: Call) -> None:
+        """`begin` clears the state, `add_rows` reads a tile, `finish` writes the outputs."""
+        stage, tile, op = call.stage, call.tile, self.graph.ops[call.stage.op]
+        operand, state = stage.operands[0], self._private(stage.op, "state")
+        if tile.y0 == 0 and tile.x0 == 0:
+            self._write_all(state, describe(op))
+        origin = call.tiles[operand.producer] if operand.producer != ALONE else None
+        for span in self._area(operand.tensor, tile.y0, tile.y1, tile.x0, tile.x1, origin):
+            self._read(span, describe(op))
+            self._apart(op, span, state)
+        self._read_all(state, describe(op))
+        if tile.y1 == operand.rows and tile.x1 == operand.pixels:
+            writes = [s for t in stage.outputs for s in self._rows(t)]
+            for n, write in enumerate(writes):
+                self._apart(op, write, (*state, *writes[n + 1:]))
                 self._write(write, describe(op))
 
-    def _accumulate(self, op: Op, node: Node[Any]) -> None:
-        """`begin` clears the state, `add_rows` reads all rows, `finish` writes the outputs."""
-        private = self._private()
-        sources = [source.index for source in self._sources(op, node)]
-        for span in private:
-            self._write(span, describe(op))
-        for i in sources:
-            for y in range(self.graph.tensors[i].rows):
-                row = self._rows(i, y, y + 1)
-                self._read(row, describe(op))
-                self._apart(op, row, private)
-        for span in private:
-            self._read(span, describe(op))
-        writes = tuple(self._rows(i) for i in op.outputs)
-        for n, write in enumerate(writes):
-            self._apart(op, write, (*private, *writes[n + 1:]))
-            self._write(write, describe(op))
+    def _slide(self, stage: Stage, tile: Tile) -> None:
+        """Columns that the tile before left are moved to the front, from left to right."""
+        before = self.slid.get(stage.op)
+        if stage.inner:
+            self.slid[stage.op] = tile
+        if tile.held == tile.x0 or before is None or before.x0 == tile.x0:
+            return
+        op = self.graph.ops[stage.op]
+        for tensor in stage.outputs:
+            for y in range(tile.y0, tile.y1):
+                for old in self._area(tensor, y, y + 1, tile.x0, tile.held, before):
+                    self._read(old, describe(op))
+                for new in self._area(tensor, y, y + 1, tile.x0, tile.held, tile):
+                    self._write(new, describe(op))
 
     # Memory -----------------------------------------------------------------------------------
 
-    def _rows(self, tensor: int, first: int = 0, last: int | None = None) -> _Span:
-        """Rows [first, last) of a tensor; all of it by default."""
-        index = self.home[tensor]
-        buffer, record = self.plan.buffers[index], self.graph.tensors[tensor]
-        row, last = sizes.row_bytes(record), record.rows if last is None else last
-        return _Span(
-            index,
-            buffer.offset_bytes + first * row,
-            buffer.offset_bytes + last * row,
-            self.base[index] + first * row,
-            sizes.pixel_bytes(record),
-            f"rows {first} to {last - 1} of buffer '{buffer.name}'",
-        )
+    def _rows(self, tensor: int) -> list[_Span]:
+        """All of a tensor."""
+        record = self.graph.tensors[tensor]
+        return self._area(tensor, 0, record.rows, 0, record.pixels, None)
 
-    def _private(self) -> tuple[_Span, ...]:
-        """Scratch memory and state of the current step."""
-        return tuple(
-            _Span(n, b.offset_bytes, b.offset_bytes + b.size_bytes, self.base[n], 1, f"'{b.name}'")
-            for n, b in enumerate(self.plan.buffers)
-            if b.op == self.step
-        )
+    def _area(
+        self, tensor: int, y0: int, y1: int, x0: int, x1: int, origin: Tile | None
+    ) -> list[_Span]:
+        """Rows [y0, y1) of columns [x0, x1); `origin` is the tile that the buffer holds, if so."""
+        index, record = self.home[tensor], self.graph.tensors[tensor]
+        buffer = self.plan.buffers[index]
+        if y0 >= y1 or x0 >= x1:
+            return []
+        pixel, full_row = sizes.pixel_bytes(record), sizes.row_bytes(record)
+        what = f"rows {y0} to {y1 - 1} of buffer '{buffer.name}'"
+        ring = min(buffer.ring_rows, record.rows)
+        if origin is None and ring >= record.rows and x1 - x0 == record.pixels:
+            begin = buffer.offset_bytes + y0 * full_row
+            return [_Span(index, begin, begin + (y1 - y0) * full_row,
+                          self.base[index] + y0 * full_row, pixel, what)]
+        held_row = buffer.row_pixels * pixel if origin is not None else full_row
+        left = x0 - (origin.x0 if origin is not None else 0)
+        spans = []
+        for y in range(y0, y1):
+            begin = buffer.offset_bytes + (y % ring) * held_row + left * pixel
+            tag = self.base[index] + y * full_row + x0 * pixel
+            self._check_inside(buffer, begin, begin + (x1 - x0) * pixel, what)
+            spans.append(_Span(index, begin, begin + (x1 - x0) * pixel, tag, pixel, what))
+        return spans
+
+    def _check_inside(self, buffer: Buffer, begin: int, end: int, what: str) -> None:
+        if begin < buffer.offset_bytes or end > buffer.offset_bytes + buffer.size_bytes:
+            raise InternalError(f"validator: {what} lie outside its {buffer.size_bytes} bytes")
+
+    def _private(self, op: int, what: str) -> list[_Span]:
+        """Scratch memory, state or row counters that operator `op` uses."""
+        spans = []
+        for n, b in enumerate(self.plan.buffers):
+            mine = b.op == op or (what == "scratch" and b.op is not None)
+            if mine and b.name.startswith(what) and b.first <= op < b.last:
+                size = b.size_bytes
+                if what == "scratch":
+                    size = self.plan.variants[op].scratch_bytes
+                spans.append(_Span(n, b.offset_bytes, b.offset_bytes + size, self.base[n], 1,
+                                   f"'{b.name}'"))
+        return [s for s in spans if s.begin < s.end]
 
     def _tags(self, span: _Span) -> npt.NDArray[Any]:
         skip = span.tag - self.base[span.buffer]
@@ -231,14 +254,16 @@ class _Replay:
         return tags
 
     def _touch(self, buffer: int) -> None:
-        steps = self.touched.setdefault(buffer, [self.step, self.step])
-        steps[1] = self.step
+        first, last = self.touched.setdefault(buffer, [self.steps[0], self.steps[1] - 1])
+        self.touched[buffer] = [min(first, self.steps[0]), max(last, self.steps[1] - 1)]
 
-    def _touch_operands(self, op: Op) -> None:
-        """An operator counts as using its operands even where its windows miss all their rows."""
-        for i in (*op.inputs, *op.outputs):
-            if i in self.home:
-                self._touch(self.home[i])
+    def _write_all(self, spans: Iterable[_Span], who: str) -> None:
+        for span in spans:
+            self._write(span, who)
+
+    def _read_all(self, spans: Iterable[_Span], who: str) -> None:
+        for span in spans:
+            self._read(span, who)
 
     def _write(self, span: _Span, who: str) -> None:
         buffer = self.plan.buffers[span.buffer]

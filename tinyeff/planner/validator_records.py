@@ -8,10 +8,13 @@ from collections import Counter
 import numpy as np
 
 from tinyeff.errors import InternalError
-from tinyeff.ir import Buffer, Graph, Op, Plan
+from tinyeff.ir import Buffer, Graph, Op, Plan, Segment
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
 from tinyeff.planner import sizes
+
+
+STRATEGIES = ("per-layer", "patch", "stream")
 
 
 def describe(op: Op) -> str:
@@ -35,7 +38,11 @@ def check_records(graph: Graph, plan: Plan) -> None:
     covered = [i for s in plan.segments for i in range(s.first, s.last)]
     _require(covered == list(range(count)), "the segments do not run every operator once, in order")
     for segment in plan.segments:
-        _require(segment.strategy == "per-layer", f"cannot replay strategy '{segment.strategy}'")
+        _require(segment.strategy in STRATEGIES, f"cannot replay strategy '{segment.strategy}'")
+        covered = [i for g in segment.groups for i in range(g.first, g.last)]
+        _require(covered == list(range(segment.first, segment.last)),
+                 f"the groups of operators {segment.first} to {segment.last - 1} do not run every "
+                 "one of them once, in order")
     _check_tensors(graph, plan)
     for buffer in plan.buffers:
         _check_place(graph, plan, buffer)
@@ -75,13 +82,26 @@ def _check_tensors(graph: Graph, plan: Plan) -> None:
         _require(len({value.get(i) for i in buffer.tensors}) <= 1,
                  f"buffer '{buffer.name}' holds tensors with different contents")
         for i in buffer.tensors:
-            size = sizes.size_bytes(graph.tensors[i])
-            _require(buffer.size_bytes == size,
+            record = graph.tensors[i]
+            width = buffer.row_pixels or record.pixels
+            size = buffer.ring_rows * width * sizes.pixel_bytes(record)
+            whole = sizes.size_bytes(record)
+            is_ring = buffer.ring_rows < record.rows or buffer.row_pixels
+            _require(is_ring or buffer.size_bytes == whole,
                      f"buffer '{buffer.name}' has {buffer.size_bytes} bytes, its tensor "
-                     f"'{graph.tensors[i].name}' has {size}")
-            _require(buffer.ring_rows >= graph.tensors[i].rows,
-                     f"buffer '{buffer.name}' keeps {buffer.ring_rows} rows of "
-                     f"{graph.tensors[i].rows}")
+                     f"'{record.name}' has {whole}")
+            _require(not is_ring or buffer.size_bytes == size,
+                     f"buffer '{buffer.name}' has {buffer.size_bytes} bytes, {buffer.ring_rows} "
+                     f"rows of {width} pixels of its tensor '{record.name}' have {size}")
+            _require(not is_ring or _streamed(plan, buffer),
+                     f"buffer '{buffer.name}' keeps {buffer.ring_rows} rows of {record.rows}, and "
+                     "outlives the segment that may do so")
+
+
+def _streamed(plan: Plan, buffer: Buffer) -> bool:
+    """True where one segment of several operators holds the whole life of the buffer."""
+    return any(s.first <= buffer.first and buffer.last <= s.last and s.last - s.first > 1
+               for s in plan.segments)
 
 
 def _check_place(graph: Graph, plan: Plan, buffer: Buffer) -> None:
@@ -118,10 +138,33 @@ def _check_private(graph: Graph, plan: Plan) -> None:
                  f"{describe(op)} has no variant '{variant.name}'")
         _require(not plan.flat[step] or (variant.flat and form == "rows"),
                  f"{describe(op)} runs flat, its variant {variant.name} of form {form} cannot")
-        found = sorted((b.name.split()[0], b.size_bytes) for b in plan.buffers if b.op == step)
-        wanted = [("scratch", variant.scratch_bytes), ("state", variant.state_bytes)]
-        _require(found == [w for w in wanted if w[1]],
-                 f"{describe(op)} needs {wanted} bytes, the plan has {found}")
+    for segment in plan.segments:
+        _check_segment_memory(graph, plan, segment)
+
+
+def _check_segment_memory(graph: Graph, plan: Plan, segment: Segment) -> None:
+    """A segment has its scratch memory once, its states each, and counters for its groups."""
+    ops = range(segment.first, segment.last)
+    mine = [b for b in plan.buffers if b.op is not None and b.op in ops]
+    found = sorted((b.name.split()[0], b.size_bytes) for b in mine)
+    for b in mine:
+        _require((b.first, b.last) == (segment.first, segment.last),
+                 f"'{b.name}' is there during steps [{b.first}, {b.last}), needed during "
+                 f"[{segment.first}, {segment.last})")
+    scratch = max((plan.variants[i].scratch_bytes for i in ops), default=0)
+    wanted = [("state", plan.variants[i].state_bytes) for i in ops]
+    wanted += [("scratch", scratch), ("progress", counter_bytes(graph, segment))]
+    wanted = sorted(w for w in wanted if w[1])
+    _require(found == wanted,
+             f"{describe(graph.ops[segment.first])} needs {wanted} bytes with all that runs in its "
+             f"segment, the plan has {found}")
+
+
+def counter_bytes(graph: Graph, segment: Segment) -> int:
+    """Bytes of the row counters: one int32_t per group, none where a group is alone."""
+    runs = [any(operator_of(graph.ops[i].kind).form_of(node_of(graph, graph.ops[i])) != "view"
+                for i in range(g.first, g.last)) for g in segment.groups]
+    return 4 * sum(runs) if sum(runs) > 1 else 0
 
 
 def _check_groups(plan: Plan) -> None:
