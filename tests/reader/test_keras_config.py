@@ -159,6 +159,7 @@ def test_descriptions_that_are_not_json(tmp_path: Path, text: str) -> None:
 
 
 def test_archives_cut_short_or_with_flipped_bytes(tmp_path: Path) -> None:
+    needs("h5py")
     path = keras_file(tmp_path, model(DENSE))
     data = path.read_bytes()
     rng = np.random.default_rng(0)

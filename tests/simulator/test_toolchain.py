@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.shared import needs
 from tests.simulator.programs import compilers, needs_compiler, resident
 from tinyeff.errors import InternalError, MissingProgramError, UnsupportedError
 from tinyeff.simulator import qemu_engine
@@ -44,6 +45,7 @@ def test_no_compiler_says_how_to_get_one() -> None:
 
 
 def test_missing_qemu_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    needs("elftools")
     needs_compiler("gcc")
     find_toolchain("gcc")
     monkeypatch.setattr(shutil, "which", lambda name: None)
@@ -98,6 +100,7 @@ def test_zig_leaves_nothing_in_the_users_folders(
 @compilers
 def test_helpers_of_the_compiler_are_linked(compiler: str) -> None:
     """Cortex-M0+ divides and multiplies 64 bits in software."""
+    needs("elftools", "unicorn")
     needs_compiler(compiler)
     body = """
     const int8_t *in = arena;
