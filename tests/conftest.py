@@ -19,7 +19,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 @pytest.fixture(autouse=True)
 def _restored_logger() -> Iterator[None]:
-    """The command line sets up the logger for its process; here the next test has another stderr."""
+    """The command line sets up the logger for its process; the next test has another stderr."""
     logger = logging.getLogger("tinyeff")
     before = logger.handlers[:], logger.level, logger.propagate
     yield
