@@ -152,6 +152,11 @@ class Operator(ABC, Generic[A]):
         """Small graphs, named by `source.name`, that between them reach every branch."""
 
 
+def has_dsp(target: Target) -> bool:
+    """True where kernels may use the DSP extension; a core with MVE has it as well."""
+    return target.path in ("dsp", "mve")
+
+
 def is_int8(*tensors: Tensor | None) -> bool:
     """True where all the tensors given are quantized to int8."""
     return all(t is not None and t.dtype == "int8" and t.quant is not None for t in tensors)
