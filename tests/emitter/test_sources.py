@@ -105,8 +105,8 @@ def test_library_links_without_heap_stdio_or_floating_point(tmp_path: Path, cpu:
                              capture_output=True, text=True).stdout
     names = {line.split()[-1] for line in symbols.splitlines()}
     forbidden = {n for n in names if n in {"malloc", "_malloc_r", "printf", "puts"}
-                 or n.startswith(("__aeabi_f", "__aeabi_d", "__aeabi_i2f", "__aeabi_ui2"))
-                 and n not in {"__aeabi_idiv0", "__aeabi_ldiv0"}}
+                 or (n.startswith(("__aeabi_f", "__aeabi_d", "__aeabi_i2f", "__aeabi_ui2"))
+                 and n not in {"__aeabi_idiv0", "__aeabi_ldiv0"})}
     assert not forbidden
 
 
