@@ -9,9 +9,7 @@ from tinyeff.ir import Graph, Plan
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
 from tinyeff.planner import sizes
-
-STACK_BYTES = 2048
-"""Allowed for the stack of `*_run` where no compiler has reported it."""
+from tinyeff.planner.budget import STACK_BYTES, output_bytes
 
 RUNNER_BYTES = 1536
 """Code that every model has: the loops over tiles and rows, `*_run` (1050 to 1560 measured)."""
@@ -62,5 +60,5 @@ def footprint(graph: Graph, plan: Plan) -> Footprint:
         table_bytes=tables,
         stack_bytes=STACK_BYTES,
         input_bytes=sum(sizes.size_bytes(graph.tensors[i]) for i in inputs),
-        output_bytes=sum(sizes.size_bytes(graph.tensors[i]) for i in graph.outputs),
+        output_bytes=output_bytes(graph),
     )

@@ -14,7 +14,7 @@ from tinyeff.footprint import Footprint, footprint
 from tinyeff.ir import Graph, LayerMemory, Limits, Plan, Target
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import describe_shape, node_of
-from tinyeff.planner import Verdict, judge, plan
+from tinyeff.planner import Verdict, judge, plan, strategies
 from tinyeff.selection import select
 
 SCHEMA_VERSION = 1
@@ -33,6 +33,7 @@ class Planned:
     limits: Limits
     footprint: Footprint
     verdict: Verdict
+    strategies: dict[str, Plan]
 
 
 def planned(graph: Graph, target: Target, limits: Limits) -> Planned:
@@ -44,7 +45,7 @@ def planned(graph: Graph, target: Target, limits: Limits) -> Planned:
     chosen = plan(graph, target, limits)
     foot = footprint(graph, chosen)
     verdict = judge(chosen, limits, foot.stack_bytes + foot.output_bytes, foot.flash_bytes)
-    return Planned(graph, chosen, limits, foot, verdict)
+    return Planned(graph, chosen, limits, foot, verdict, strategies(graph, target, limits))
 
 
 def kib(size: int) -> str:
@@ -121,9 +122,7 @@ def _shapes(graph: Graph, op: int) -> str:
 def plan_object(p: Planned) -> dict[str, Any]:
     """The JSON object of `tinyeff plan`."""
     chosen, foot, v = p.plan, p.footprint, p.verdict
-    overhead = chosen.extra_macs / chosen.macs if chosen.macs else 0.0
-    figures = {"activation_bytes": chosen.activation_bytes, "arena_bytes": chosen.arena_bytes,
-               "overhead": overhead}
+    figures = {name: _figures(plan) for name, plan in p.strategies.items()}
     return {
         "schema_version": SCHEMA_VERSION,
         "model": p.graph.source.name,
@@ -148,12 +147,33 @@ def plan_object(p: Planned) -> dict[str, Any]:
         "missing_flash_bytes": v.missing_flash_bytes,
         "limits": {"sram_bytes": p.limits.sram_bytes, "flash_bytes": p.limits.flash_bytes},
         "macs": chosen.macs,
-        "overhead": overhead,
+        "overhead": overhead(chosen),
         "peak_layer": v.peak_op,
-        "strategies": {chosen.strategy: figures},
-        "front": [{"strategy": chosen.strategy, **figures}],
+        "strategies": figures,
+        "front": _front(figures),
         "layers": [_layer_object(p, memory) for memory in chosen.layers],
     }
+
+
+def overhead(plan: Plan) -> float:
+    """Multiply-accumulates beyond those of the graph, as a fraction of them."""
+    return plan.extra_macs / plan.macs if plan.macs else 0.0
+
+
+def _figures(plan: Plan) -> dict[str, Any]:
+    return {"activation_bytes": plan.activation_bytes, "arena_bytes": plan.arena_bytes,
+            "overhead": overhead(plan)}
+
+
+def _front(figures: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The strategies that no other beats in both arena and overhead, the smallest arena first."""
+    points = sorted(({"strategy": name, **f} for name, f in figures.items()),
+                    key=lambda f: (f["arena_bytes"], f["overhead"]))
+    front: list[dict[str, Any]] = []
+    for point in points:
+        if not front or point["overhead"] < front[-1]["overhead"]:
+            front.append(point)
+    return front
 
 
 def _layer_object(p: Planned, memory: LayerMemory) -> dict[str, Any]:
@@ -179,6 +199,8 @@ def summary(p: Planned) -> Iterator[str]:
            f"{foot.code_bytes:,} + tables about {foot.table_bytes:,}")
     yield (f"work   {chosen.macs:>11,} multiply-accumulates; {chosen.strategy}, input "
            f"{chosen.input_memory}, {chosen.target.cpu}")
+    yield "arena by strategy: " + ", ".join(
+        f"{name} {both(plan.arena_bytes)}" for name, plan in p.strategies.items())
     if foot.input_bytes:
         yield f"The caller must provide the input as well: {both(foot.input_bytes)}."
     if p.graph.is_float:

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tinyeff.errors import UnsupportedError, UsageError
 from tinyeff.ir import Graph, Limits, Plan, Target
+from tinyeff.planner.budget import arena_budget
 from tinyeff.planner.drawing import draw
 from tinyeff.planner.per_layer import plan_per_layer
 from tinyeff.planner.streaming import plan_stream
 from tinyeff.planner.validator import validate
 from tinyeff.planner.verdict import Verdict, judge
 
-__all__ = ["Verdict", "draw", "judge", "plan", "validate"]
+__all__ = ["Verdict", "draw", "judge", "plan", "strategies", "validate"]
 
 STRATEGIES = ("auto", "per-layer", "stream")
 INPUT_MEMORIES = ("resident", "excluded")
@@ -20,6 +23,7 @@ INPUT_MEMORIES = ("resident", "excluded")
 def plan(graph: Graph, target: Target, limits: Limits) -> Plan:
     """The plan of a graph whose operators carry their variants; always validated.
 
+    Strategy "auto" takes the least work among what fits the SRAM granted, else the smallest arena.
     A float graph is planned as if it were int8. Raises UnsupportedError for a strategy or an input
     memory that the planner does not offer. Whether the plan fits the limits is asked of `judge`.
     """
@@ -33,7 +37,23 @@ def plan(graph: Graph, target: Target, limits: Limits) -> Plan:
     if limits.input_memory not in INPUT_MEMORIES:
         raise UsageError(f"input memory '{limits.input_memory}' is not known; "
                          f"use {' or '.join(INPUT_MEMORIES)}")
-    chosen = plan_stream if limits.strategy == "stream" else plan_per_layer
-    result = chosen(graph, target, limits)
+    result = _chosen(graph, target, limits)
     validate(graph, result)
     return result
+
+
+def strategies(graph: Graph, target: Target, limits: Limits) -> dict[str, Plan]:
+    """The smallest plan of every strategy, by its name."""
+    return {name: plan(graph, target, replace(limits, strategy=name, sram_bytes=None))
+            for name in STRATEGIES if name != "auto"}
+
+
+def _chosen(graph: Graph, target: Target, limits: Limits) -> Plan:
+    budget = arena_budget(graph, limits)
+    if limits.strategy == "per-layer":
+        return plan_per_layer(graph, target, limits)
+    if limits.strategy == "auto" and budget is not None:
+        whole = plan_per_layer(graph, target, limits)
+        if whole.arena_bytes <= budget:
+            return whole
+    return plan_stream(graph, target, limits, budget)

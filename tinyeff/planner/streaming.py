@@ -21,8 +21,13 @@ from tinyeff.planner.streams import PROGRESS_BYTES, Space
 from tinyeff.schedule import Renaming, StageGroup, Tile, schedule, spread
 
 
-def plan_stream(graph: Graph, target: Target, limits: Limits) -> Plan:
-    """The plan with the smallest arena at no extra MACs; among those, the fewest kernel calls."""
+def plan_stream(
+    graph: Graph, target: Target, limits: Limits, arena_bytes: int | None = None
+) -> Plan:
+    """The plan with the fewest kernel calls that needs at most `arena_bytes`, at no extra MACs.
+
+    Without `arena_bytes`, and where nothing is that small, the smallest arena counts first.
+    """
     memory = lifetimes(graph, limits.input_memory)
     live = list(live_buffers(graph, memory.buffers))
     options = [ways(graph, memory, alive, step) for step, alive in enumerate(live)]
@@ -30,7 +35,7 @@ def plan_stream(graph: Graph, target: Target, limits: Limits) -> Plan:
     space = Space(graph, memory, variants)
     least = smallest(options)
     search = Search(space, [c.bound_bytes for c in least])
-    route, streams = _measured(space, search, memory)
+    route, streams = _measured(space, search, memory, arena_bytes or 0)
     choices = [
         next(c for c in options[step] if c.bound_bytes <= route.live_bytes)
         if piece is None else Choice(variants[step], False, (), piece.live_bytes)
@@ -63,11 +68,11 @@ class Stream:
 
 
 def _measured(
-    space: Space, search: Search, memory: Lifetimes
+    space: Space, search: Search, memory: Lifetimes, arena_bytes: int
 ) -> tuple[Route, dict[int, Stream]]:
     """The best route whose streamed pieces have all been measured, and these by first operator."""
     while True:
-        route = search.fastest(search.smallest())
+        route = search.fastest(max(search.smallest(), arena_bytes))
         streams: dict[int, Stream] = {}
         wrong = False
         for piece in route.pieces:

@@ -13,7 +13,6 @@ from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
 from tinyeff.planner import sizes
 
-
 STRATEGIES = ("per-layer", "patch", "stream")
 
 
@@ -86,7 +85,7 @@ def _check_tensors(graph: Graph, plan: Plan) -> None:
             width = buffer.row_pixels or record.pixels
             size = buffer.ring_rows * width * sizes.pixel_bytes(record)
             whole = sizes.size_bytes(record)
-            is_ring = buffer.ring_rows < record.rows or buffer.row_pixels
+            is_ring = buffer.ring_rows < record.rows or buffer.row_pixels > 0
             _require(is_ring or buffer.size_bytes == whole,
                      f"buffer '{buffer.name}' has {buffer.size_bytes} bytes, its tensor "
                      f"'{record.name}' has {whole}")
