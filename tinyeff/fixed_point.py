@@ -94,10 +94,12 @@ def activation_range(activation: str, quant: Quant) -> tuple[int, int]:
         return quant.zero_point + round_half_away(min(max(ratio, INT32_MIN), INT32_MAX))
 
     low, high = INT8_MIN, INT8_MAX
-    if activation in ("relu", "relu6"):
+    if activation in ("relu", "relu6", "relu_0_to_1"):
         low = max(low, quantized(0.0))
     if activation == "relu6":
         high = min(high, quantized(6.0))
+    if activation == "relu_0_to_1":
+        high = min(high, quantized(1.0))
     if activation == "relu_n1_to_1":
         low, high = max(low, quantized(-1.0)), min(high, quantized(1.0))
     return low, high
@@ -272,3 +274,36 @@ def reciprocal(x: Ints) -> tuple[Ints, Ints]:
     x = np.asarray(x, np.int64)
     leading_zeros = 32 - np.frexp(x.astype(np.float64))[1].astype(np.int64)
     return one_over_one_plus_x((x << leading_zeros) - (1 << 31)), 12 - leading_zeros
+
+
+# L2_NORMALIZATION and RSQRT: inverse square root in fixed point ----------------------------------
+
+HALF_SQRT_2 = 1518500250
+"""sqrt(1/2) times 2**31."""
+
+
+def inverse_square_root(x: Ints) -> tuple[Ints, Ints]:
+    """(multiplier, shift) with 1 / sqrt(x) ~ multiplier * 2**(shift - 31) for 0 < x < 2**31.
+
+    Source: GetInvSqrtQuantizedMultiplierExp of LiteRT: x is shifted by pairs of bits into
+    [2**27, 2**29); five steps of Newton and Raphson from 1, in 3.28 fixed point.
+    """
+    multiply = saturating_rounding_doubling_high_multiply
+    x = np.asarray(x, np.int64)
+    shift = np.full(x.shape, 11, np.int64)
+    for _ in range(2):
+        large = x >= 1 << 29
+        x, shift = np.where(large, x // 4, x), shift + large
+    pairs = (32 - np.frexp(x.astype(np.float64))[1].astype(np.int64) - 1) // 2 - 1
+    shift -= pairs
+    value = (x << 2 * pairs) >> 1
+    half = rounding_divide_by_power_of_two(value, 1)
+    root = np.full(x.shape, 1 << 28, np.int64)
+    for _ in range(5):
+        cube = np.clip(multiply(multiply(root, root), root) << 6, INT32_MIN, INT32_MAX)
+        step = multiply(np.int64(3 << 27), root) - multiply(half, cube)
+        root = np.clip(step << 3, INT32_MIN, INT32_MAX)
+    root = multiply(root, HALF_SQRT_2)
+    root, shift = root << np.maximum(-shift, 0), np.maximum(shift, 0)
+    is_one = x <= 1
+    return np.where(is_one, INT32_MAX, root), np.where(is_one, 0, -shift)

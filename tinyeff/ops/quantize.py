@@ -91,8 +91,8 @@ class Quantize(Operator[QuantizeAttrs]):
         return (rescaled(inputs[0], x.quant, out.quant),)
 
     def variants(self, node: Node[QuantizeAttrs], target: Target) -> tuple[Variant, ...]:
-        return (Variant("portable", const_bytes=256, code_bytes=148,
-                        cost=6 * node.output.elements, consumes=1, flat=True),)
+        return (Variant("portable", const_bytes=256, code_bytes=248,
+                        cost=5 * node.output.elements, consumes=1, flat=True),)
 
     def lower(self, node: Node[QuantizeAttrs], variant: Variant) -> Kernel:
         x, out = node.input(0), node.output
@@ -103,7 +103,7 @@ class Quantize(Operator[QuantizeAttrs]):
             ("out_pitch", out.channels),
             ("channels", out.channels),
         )
-        return Kernel("te_quantize", "te_quantize_params", fields, ("te_quantize",))
+        return Kernel("te_table", "te_table_params", fields, ("te_table",))
 
     def cases(self) -> Iterator[Graph]:
         cases: list[tuple[str, tuple[int, ...], float, int, float, int]] = [

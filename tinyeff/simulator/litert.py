@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyeff.errors import ModelFileError
 from tinyeff.ir import Array
+from tinyeff.simulator.lookups import with_lookups
 
 
 class Reference:
@@ -19,16 +20,8 @@ class Reference:
     """
 
     def __init__(self, flatbuffer: bytes, name: str = "model") -> None:
-        # Imported late: it costs a third of a second that planning need not pay.
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
         try:
-            self._interpreter: Any = Interpreter(
-                model_content=flatbuffer,
-                experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
-                experimental_preserve_all_tensors=True,
-            )
-            self._interpreter.allocate_tensors()
+            self._interpreter: Any = _interpreter(flatbuffer)
         except (ValueError, RuntimeError) as error:
             raise ModelFileError(f"{name}: LiteRT refuses the model: {error}") from error
         self._name = name
@@ -52,3 +45,26 @@ class Reference:
     def tensors(self, indices: tuple[int, ...]) -> Mapping[int, Array]:
         """Copies of several tensors after `run`."""
         return {i: self.tensor(i) for i in indices}
+
+
+def _interpreter(flatbuffer: bytes) -> Any:
+    """LiteRT's interpreter with reference kernels, ready to run."""
+    try:
+        interpreter = _load(flatbuffer)
+    except ValueError as error:
+        if "opcode 'ELU'" not in str(error):
+            raise
+        interpreter = _load(with_lookups(flatbuffer))
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def _load(flatbuffer: bytes) -> Any:
+    # Imported late: it costs a third of a second that planning need not pay.
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    return Interpreter(
+        model_content=flatbuffer,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+        experimental_preserve_all_tensors=True,
+    )

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT-0 */
-#ifndef TE_QUANTIZE_H
-#define TE_QUANTIZE_H
+#ifndef TE_TABLE_H
+#define TE_TABLE_H
 
 #include "te.h"
 
@@ -11,8 +11,8 @@ typedef struct {
     int32_t in_pitch;
     int32_t out_pitch;
     int32_t channels;
-} te_quantize_params;
+} te_table_params;
 
-te_rows_fn te_quantize;
+te_rows_fn te_table;
 
 #endif
