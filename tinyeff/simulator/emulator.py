@@ -17,7 +17,13 @@ from tinyeff.simulator.elf import Program, Symbol
 from tinyeff.simulator.engine import Accesses
 from tinyeff.simulator.engines import choose_engine
 from tinyeff.simulator.flash import FlashTiming
-from tinyeff.simulator.harness import ModelInterface, Place, build_program, interface_of
+from tinyeff.simulator.harness import (
+    ModelInterface,
+    Place,
+    build_program,
+    functions_of,
+    interface_of,
+)
 from tinyeff.simulator.memory_map import MemoryMap
 from tinyeff.simulator.profile import (
     Accountant,
@@ -28,6 +34,7 @@ from tinyeff.simulator.profile import (
     total,
 )
 from tinyeff.simulator.session import Pass, Session
+from tinyeff.simulator.stack import stack_bound
 from tinyeff.simulator.toolchain import MODEL_FLAGS, Build, find_toolchain
 from tinyeff.targets import cpu_named
 
@@ -43,8 +50,9 @@ class EmulationResult:
     from entry to return of the model's functions; `cycles` is None without a cycle model.
     `arena_bytes` is the arena in the linked program, `arena_bytes_touched` the highest byte written
     plus 1, `arena_touched` one flag per byte. `stack_bytes` is the high-water mark below the
-    caller. `layers` add up to the totals (profile "layers" or "memory"); `accesses` per region are
-    there for profile "memory". `frames` is the stack of each function as the compiler says.
+    caller, `stack_bound_bytes` the most that any input can need (None where it is unknown);
+    `frames` is the stack of each function as the compiler says. `layers` add up to the totals
+    (profile "layers" or "memory"); `accesses` per region are there for profile "memory".
     """
 
     cpu: str
@@ -59,6 +67,7 @@ class EmulationResult:
     arena_bytes_touched: int
     arena_touched: Array = field(repr=False)
     stack_bytes: int
+    stack_bound_bytes: int | None
     frames: dict[str, int] = field(repr=False)
     symbols: tuple[Symbol, ...] = field(repr=False)
     functions: tuple[FunctionCount, ...] = field(repr=False, default=())
@@ -165,6 +174,7 @@ def _result(
     build: Build, session: Session, first: Pass, second: Pass, instructions: int
 ) -> EmulationResult:
     program, touched = session.program, first.touched | second.touched
+    frames = build.frames or program.frames
     return EmulationResult(
         cpu=session.place.cpu.name, engine=session.engine.name, compiler=build.compiler,
         flags=build.flags, outputs=second.outputs, instructions=instructions,
@@ -172,7 +182,8 @@ def _result(
         arena_bytes=session.arena.size_bytes,
         arena_bytes_touched=int(np.flatnonzero(touched)[-1]) + 1 if touched.any() else 0,
         arena_touched=touched, stack_bytes=max(first.stack_bytes, second.stack_bytes),
-        frames=build.frames or program.frames, symbols=program.symbols,
+        stack_bound_bytes=stack_bound(program, frames, functions_of(session.interface)),
+        frames=frames, symbols=program.symbols,
         accesses=second.run.accesses,
         unaligned=tuple(f"{program.place(pc)} at 0x{address:08x}"
                         for pc, address in second.run.unaligned),

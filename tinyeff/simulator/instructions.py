@@ -46,7 +46,8 @@ class Instruction:
 
     `address_registers` are those a load or store computes its address from, `loads` those that a
     load fills from memory; `memory_registers` counts the words of a multiple load or store;
-    `writes_pc` marks what may jump.
+    `writes_pc` marks what may jump, to `target` where the instruction says where;
+    `stack_bytes` is by how much it lowers the stack pointer.
     """
 
     address: int
@@ -60,6 +61,8 @@ class Instruction:
     register_offset: bool = False
     memory_registers: int = 1
     writes_pc: bool = False
+    target: int | None = None
+    stack_bytes: int = 0
 
 
 @cache
@@ -101,6 +104,8 @@ def _instruction(raw: Any) -> Instruction:
         register_offset=bool(offsets),
         memory_registers=_words(name, kind, raw),
         writes_pc="pc" in writes or kind in ("branch", "branch_register", "table_branch"),
+        target=raw.operands[-1].imm if kind == "branch" else None,
+        stack_bytes=_lowers_stack(name, writes, raw),
     )
 
 
@@ -118,6 +123,18 @@ def _loads(kind: str, raw: Any) -> frozenset[str]:
     registers = [raw.reg_name(o.reg) for o in raw.operands if o.type == 1]  # ARM_OP_REG
     count = {"load": 1, "load_double": 2, "load_multiple": len(registers)}.get(kind, 0)
     return frozenset(registers[:count] if kind != "load_multiple" else registers)
+
+
+def _lowers_stack(name: str, writes: set[str], raw: Any) -> int:
+    if name in ("push", "stmdb") and "sp" in writes:
+        return 4 * (len(raw.operands) - (name != "push"))
+    # Also a store with write-back (str r4, [sp, #-8]!), which starts some small functions.
+    immediate = [o.imm for o in raw.operands if o.type == 2]  # ARM_OP_IMM
+    if name in ("sub", "subw") and raw.reg_name(raw.operands[0].reg) == "sp" and immediate:
+        return int(immediate[-1])
+    if name in ("str", "strd") and "sp" in writes:
+        return max(0, -int(next(o.mem.disp for o in raw.operands if o.type == 3)))
+    return 0
 
 
 def _words(name: str, kind: str, raw: Any) -> int:
