@@ -99,8 +99,6 @@ def test_arm_library_links_without_heap_stdio_or_floating_point(
 ) -> None:
     needs("arm-none-eabi-gcc", "arm-none-eabi-nm")
     graph = graph_of(shared_path("models", f"{name}.tflite"))
-    from tinyeff.targets import target_for
-
     program = compile_graph(graph, target_for(cpu), Limits()).program
     write_sources(tmp_path, emit(program, EmitOptions("net")))
     sources = [p.name for p in tmp_path.glob("*.c")]
