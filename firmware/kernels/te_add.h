@@ -4,7 +4,7 @@
 
 #include "te.h"
 
-/* Elementwise sum. For the meaning of constant, row, pitch and step see te_operand.h. */
+/* Elementwise sum or difference. For constant, row, pitch and step see te_operand.h. */
 typedef struct {
     const int8_t *in1_constant;
     int32_t in1_row;
@@ -30,5 +30,6 @@ typedef struct {
 } te_add_params;
 
 te_rows_fn te_add;
+te_rows_fn te_subtract; /* in1 - in2 */
 
 #endif

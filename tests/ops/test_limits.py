@@ -135,7 +135,7 @@ def test_fully_connected() -> None:
         operator_of("FULLY_CONNECTED").output_shapes(kept)
 
 
-@pytest.mark.parametrize("kind", ["ADD", "MUL"])
+@pytest.mark.parametrize("kind", ["ADD", "SUB", "MUL", "MINIMUM", "MAXIMUM"])
 def test_elementwise(kind: str) -> None:
     node = binary(kind)
     assert sentences(kind, node) == ""
@@ -150,12 +150,28 @@ def test_elementwise(kind: str) -> None:
         binary(kind, (1, 4, 4, 2))
 
 
-def test_add_scales() -> None:
-    node = binary("ADD")
+@pytest.mark.parametrize("kind", ["ADD", "SUB"])
+def test_add_scales(kind: str) -> None:
+    node = binary(kind)
     just = with_output(node, quant=Quant((float(np.float32(0.05)) * 2 / 2**20 * 1.001,), (0,)))
-    assert sentences("ADD", just) == ""
+    assert sentences(kind, just) == ""
     beyond = with_output(node, quant=Quant((float(np.float32(0.05)) * 2 / 2**20,), (0,)))
-    assert "2**20 times smaller" in sentences("ADD", beyond)
+    assert "2**20 times smaller" in sentences(kind, beyond)
+
+
+def test_prelu() -> None:
+    node = binary("PRELU", (1, 1, 1, 3))
+    assert sentences("PRELU", node) == ""
+    steep = with_input(node, 1, quant=Quant((10.0,), (0,)))
+    assert "beyond 32 bits" in sentences("PRELU", with_output(steep, quant=Quant((1e-6,), (0,))))
+    assert "4194304 is" in sentences("PRELU", with_output(node, quant=Quant((1e-9,), (0,))))
+    huge = with_input(with_input(node, 0, quant=Quant((1e30,), (0,))), 1,
+                      quant=Quant((1e30,), (0,)))
+    assert "float32" in sentences("PRELU", with_output(huge, quant=Quant((1e30,), (0,))))
+    constant = with_input(node, 0, data=np.zeros((1, 4, 4, 3), np.int8))
+    assert "input is a constant" in sentences("PRELU", constant)
+    with pytest.raises(ValueError, match="alpha of shape"):
+        operator_of("PRELU").output_shapes(with_input(node, 0, shape=(1, 1, 4, 3)))
 
 
 def test_mul_scales() -> None:

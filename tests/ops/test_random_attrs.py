@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Random attributes, shapes and quantization: numpy = LiteRT, and C on the host = numpy.
 
-For CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, MUL and SOFTMAX.
+For CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, SOFTMAX and the elementwise operators.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tinyeff.ops import operator as o
 from tinyeff.ops import operator_of
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.conv_2d import Conv2DAttrs
-from tinyeff.ops.elementwise import ElementwiseAttrs
+from tinyeff.ops.elementwise import Elementwise, ElementwiseAttrs
 from tinyeff.ops.fully_connected import FullyConnectedAttrs
 from tinyeff.ops.operator import node_of
 from tinyeff.ops.softmax import OUTPUT_SCALE, OUTPUT_ZERO_POINT, SoftmaxAttrs
@@ -145,8 +145,26 @@ def elementwise(draw: st.DrawFn, kind: str) -> Graph:
             operands.append(draw_input(draw, g, shape or (1,)))
     if constant is None and draw(st.booleans()):
         operands = operands[:1] * 2
-    attrs = ElementwiseAttrs(draw(fused))
+    operator = operator_of(kind)
+    assert isinstance(operator, Elementwise)
+    attrs = ElementwiseAttrs(draw(st.sampled_from(operator.fused)))
     return supported(g.graph(g.op(kind, [*operands], attrs, draw(scales), draw(zero_points))))
+
+
+@st.composite
+def prelus(draw: st.DrawFn) -> Graph:
+    g = GraphBuilder("random", draw(seeds))
+    shape = tuple(draw(st.lists(small, min_size=1, max_size=4)))
+    alphas = [shape, shape[1:], shape[-1:], (1,) * (len(shape) - 1) + shape[-1:], (1,)]
+    part = draw(st.sampled_from([a for a in alphas if a]))
+    x = draw_input(draw, g, shape)
+    if draw(st.booleans()):
+        alpha = draw_input(draw, g, part)
+    else:
+        data = g.rng.integers(-128, 128, part, dtype=np.int8)
+        alpha = g.constant(data, draw(scales), draw(zero_points))
+    output = g.op("PRELU", [x, alpha], ElementwiseAttrs(), draw(scales), draw(zero_points))
+    return supported(g.graph(output))
 
 
 @st.composite
@@ -164,7 +182,11 @@ STRATEGIES: dict[str, Callable[[], st.SearchStrategy[Graph]]] = {
     "DEPTHWISE_CONV_2D": depthwise_convolutions,
     "FULLY_CONNECTED": fully_connected,
     "ADD": lambda: elementwise("ADD"),
+    "SUB": lambda: elementwise("SUB"),
     "MUL": lambda: elementwise("MUL"),
+    "MINIMUM": lambda: elementwise("MINIMUM"),
+    "MAXIMUM": lambda: elementwise("MAXIMUM"),
+    "PRELU": prelus,
     "SOFTMAX": softmaxes,
 }
 

@@ -26,6 +26,8 @@ class Add(Elementwise):
     kind = "ADD"
     code_bytes = 728
     cycles_per_value = 60
+    function = "te_add"
+    sign = 1
 
     def write(self, node: Node[ElementwiseAttrs]) -> Any:
         options = schema.AddOptionsT()
@@ -56,7 +58,8 @@ class Add(Elementwise):
         requantize = fixed_point.multiply_by_quantized_multiplier
         a, b = self.operands(node, inputs)
         scale_a, scale_b, scale_sum = self._scalings(node)
-        total = requantize(a << LEFT_SHIFT, *scale_a) + requantize(b << LEFT_SHIFT, *scale_b)
+        scaled_b = requantize(b << LEFT_SHIFT, *scale_b)
+        total = requantize(a << LEFT_SHIFT, *scale_a) + self.sign * scaled_b
         return self.finish(node, requantize(total, *scale_sum))
 
     def lower(self, node: Node[ElementwiseAttrs], variant: Variant) -> Kernel:
@@ -70,7 +73,7 @@ class Add(Elementwise):
             ("in2_shift", scale_b[1]),
             *self.output_fields(node, *scale_sum),
         )
-        return Kernel("te_add", "te_add_params", fields, ("te_add",))
+        return Kernel(self.function, "te_add_params", fields, ("te_add",))
 
 
 OPERATOR = Add()

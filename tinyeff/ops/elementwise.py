@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -47,10 +47,22 @@ def strides_of(operand: Tensor, out: Tensor) -> Strides | None:
     return None
 
 
+def reach_of(operand: Tensor) -> int:
+    """The largest magnitude of an operand less its zero point."""
+    assert operand.quant is not None
+    if operand.data is None:
+        return max(fixed_point.INT8_MAX - operand.quant.zero_point,
+                   operand.quant.zero_point - fixed_point.INT8_MIN)
+    values = np.abs(operand.data.astype(np.int64) - operand.quant.zero_point)
+    return int(values.max(initial=0))
+
+
 class Elementwise(Operator[ElementwiseAttrs]):
     """Base of the operators of two operands."""
 
     in_place = "over an operand that has the output's shape, pixel by pixel"
+    fused: ClassVar[tuple[str, ...]] = o.FUSED
+    """The activations that it may have fused."""
     code_bytes: int
     cycles_per_value: int
 
@@ -138,15 +150,18 @@ class Elementwise(Operator[ElementwiseAttrs]):
         low, high = fixed_point.activation_range(node.attrs.activation, quant)
         return (fixed_point.clamp_int8(scaled + quant.zero_point, low, high),)
 
+    def values(self, node: Node[Any], inputs: tuple[Array, ...]) -> list[Array]:
+        """Both operands; `inputs` are the activations in order."""
+        waiting = list(inputs)
+        tensors = (node.input(0), node.input(1))
+        return [waiting.pop(0) if t.data is None else t.data for t in tensors]
+
     def operands(self, node: Node[Any], inputs: tuple[Array, ...]) -> tuple[Array, Array]:
         """Both operands less their zero points, int64; `inputs` are the activations in order."""
-        waiting, values = list(inputs), []
-        for number in (0, 1):
-            tensor = node.input(number)
-            assert tensor.quant is not None
-            data = waiting.pop(0) if tensor.data is None else tensor.data
-            values.append(data.astype(np.int64) - tensor.quant.zero_point)
-        return values[0], values[1]
+        a, b = node.input(0).quant, node.input(1).quant
+        assert a is not None and b is not None
+        first, second = (v.astype(np.int64) for v in self.values(node, inputs))
+        return first - a.zero_point, second - b.zero_point
 
     def cases(self) -> Iterator[Graph]:
         full, scale = (1, 4, 5, 6), 0.05
@@ -163,7 +178,7 @@ class Elementwise(Operator[ElementwiseAttrs]):
             ("with_itself", full, None),
         ]
         for seed, (name, first, second) in enumerate(shapes):
-            for activation in o.FUSED if name == "same_shape" else ("none",):
+            for activation in self.fused if name == "same_shape" else ("none",):
                 g = GraphBuilder(f"{self.kind.lower()}_{name}_{activation}", seed)
                 a = g.input(first, scale, 3 - seed)
                 b = a if second is None else g.input(second, scale * (seed + 1), seed)
@@ -177,7 +192,8 @@ class Elementwise(Operator[ElementwiseAttrs]):
             a = g.input(full, scale, -7)
             data = np.asarray(g.rng.integers(-128, 128, shape), np.int8)
             b = g.constant(data, 0.03, 11)
-            yield self._case(g, *((b, a) if first_is_constant else (a, b)), "relu")
+            operands = (b, a) if first_is_constant else (a, b)
+            yield self._case(g, *operands, "relu" if "relu" in self.fused else "none")
         g = GraphBuilder(f"{self.kind.lower()}_constant_decides_the_shape")
         a = g.input((1, 1, 1, 6), scale, 1)
         b = g.constant(g.rng.integers(-128, 128, full, dtype=np.int8), 0.03, 11)

@@ -11,19 +11,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tinyeff import fixed_point
-from tinyeff.ir import Array, Kernel, Tensor, Variant
-from tinyeff.ops.elementwise import Elementwise, ElementwiseAttrs
+from tinyeff.ir import Array, Kernel, Variant
+from tinyeff.ops.elementwise import Elementwise, ElementwiseAttrs, reach_of
 from tinyeff.ops.operator import Node
-
-
-def _reach(operand: Tensor) -> int:
-    """The largest magnitude of an operand less its zero point."""
-    assert operand.quant is not None
-    if operand.data is None:
-        return max(fixed_point.INT8_MAX - operand.quant.zero_point,
-                   operand.quant.zero_point - fixed_point.INT8_MIN)
-    values = np.abs(operand.data.astype(np.int64) - operand.quant.zero_point)
-    return int(values.max(initial=0))
 
 
 class Mul(Elementwise):
@@ -52,7 +42,7 @@ class Mul(Elementwise):
         if not math.isfinite(self._factor(node)):
             yield "the product of its input scales over its output scale leaves float32"
             return
-        reach = _reach(node.input(0)) * _reach(node.input(1)) << max(self._scaling(node)[1], 0)
+        reach = reach_of(node.input(0)) * reach_of(node.input(1)) << max(self._scaling(node)[1], 0)
         if reach > fixed_point.INT32_MAX + fixed_point.INT8_MIN:
             yield (f"its product times 2**shift can reach {reach}, beyond 32 bits: "
                    "its output scale is too small for its input scales")
