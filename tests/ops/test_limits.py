@@ -171,7 +171,7 @@ def test_prelu() -> None:
     constant = with_input(node, 0, data=np.zeros((1, 4, 4, 3), np.int8))
     assert "input is a constant" in sentences("PRELU", constant)
     with pytest.raises(ValueError, match="alpha of shape"):
-        operator_of("PRELU").output_shapes(with_input(node, 0, shape=(1, 1, 4, 3)))
+        operator_of("PRELU").output_shapes(with_input(node, 0, shape=(1, 4, 4, 1)))
 
 
 def test_mul_scales() -> None:
