@@ -18,6 +18,7 @@ from tests.simulator.programs import (
 from tinyeff.errors import DoesNotFitError, InternalError, UsageError
 from tinyeff.simulator.emulator import emulate
 from tinyeff.simulator.memory_map import KIB, memory_map
+from tinyeff.targets import CPUS
 
 FOUR = np.array([1, 2, 3, 4], np.int8)
 CORES = ["cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33"]
@@ -296,6 +297,23 @@ def test_memory_profile_shows_unaligned_accesses() -> None:
     result = emulate(assembly(code), [FOUR], profile="memory")
     assert len(result.unaligned) == 1
     assert result.unaligned[0].startswith("m_run")
+
+
+def test_cortex_m0plus_must_not_access_unaligned_words() -> None:
+    code = "adds r0, #1\nldr r2, [r0]\nmovs r2, #0\nstr r2, [r1]\nmovs r0, #0\nbx lr"
+    with pytest.raises(InternalError, match=r"m_run .*: unaligned access"):
+        emulate(assembly(code), [FOUR], "cortex-m0plus")
+    assert emulate(assembly(code), [FOUR], "cortex-m4").instructions == 6
+
+
+@pytest.mark.parametrize("cpu", CORES)
+def test_dsp_instructions_run_where_the_core_has_them(cpu: str) -> None:
+    qadd = ".inst.w 0xfa81f082\nmovs r2, #0\nstr r2, [r1]\nmovs r0, #0\nbx lr"
+    if CPUS[cpu].dsp:
+        assert emulate(assembly(qadd), [FOUR], cpu).instructions == 5
+    else:
+        with pytest.raises(InternalError, match="undefined instruction"):
+            emulate(assembly(qadd), [FOUR], cpu)
 
 
 def test_inputs_of_another_size_are_refused() -> None:

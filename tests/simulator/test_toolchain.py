@@ -12,11 +12,12 @@ import pytest
 
 from tests.shared import needs
 from tests.simulator.programs import compilers, needs_compiler, resident
+from tinyeff import resources
 from tinyeff.errors import InternalError, MissingProgramError, UnsupportedError
 from tinyeff.simulator import qemu_engine
 from tinyeff.simulator.emulator import emulate
 from tinyeff.simulator.engines import choose_engine
-from tinyeff.simulator.toolchain import find_toolchain
+from tinyeff.simulator.toolchain import MODEL_FLAGS, find_toolchain
 from tinyeff.targets import cpu_named
 
 ZEROS = [bytes(4)]
@@ -111,3 +112,13 @@ def test_helpers_of_the_compiler_are_linked(compiler: str) -> None:
     output[3] = (int8_t)(7u / (unsigned)in[1]);"""
     result = emulate(resident(body), [bytes([1, 2, 3, 4])], "cortex-m0plus", compiler=compiler)
     assert list(result.outputs[0]) == [50, 1, 8, 3]
+
+
+def test_flags_are_those_of_the_generated_build_files() -> None:
+    templates = resources.folder("templates")
+    makefile, cmake = ((templates / f"{name}.j2").read_text(encoding="utf-8")
+                       for name in ("Makefile", "CMakeLists.txt"))
+    for flag in MODEL_FLAGS:
+        assert flag in makefile
+        assert flag in cmake or flag.startswith("-std=")
+    assert "C_STANDARD 11" in cmake

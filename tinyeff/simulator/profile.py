@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ FLASH_READS = "(waiting for data in flash)"
 class FunctionCount:
     """What one function executed, without the functions it called; `flash_bytes` is its code.
 
+    Functions of several sources that have the same name are called `source.c:name`.
     `cycles` is None for a core without a cycle model.
     """
 
@@ -63,6 +64,9 @@ class Accountant:
             for address, size in run.block_bytes.items()
         }
         self._costs: dict[tuple[int, int], int] = {}
+        names = Counter(f.name for f in program.functions)
+        self._names = {f.address: f"{f.source}:{f.name}" if names[f.name] > 1 and f.source
+                       else f.name for f in program.functions}
 
     def functions(self, intervals: Iterable[Interval]) -> tuple[FunctionCount, ...]:
         """What each function executed during `intervals`, the most expensive first."""
@@ -76,7 +80,7 @@ class Accountant:
                     cycles[self._name(address)] += times * self._model.division_cycles(bits)
                 if self._flash is not None:
                     self._count_stalls(self._model, self._flash, interval, cycles)
-        sizes = {f.name: f.size_bytes for f in self._program.functions}
+        sizes = {self._names[f.address]: f.size_bytes for f in self._program.functions}
         counts = [
             FunctionCount(name, count, cycles[name] if self._model else None, sizes.get(name, 0))
             for name, count in instructions.items()
@@ -87,7 +91,7 @@ class Accountant:
 
     def _name(self, address: int) -> str:
         function = self._program.function_at(address)
-        return function.name if function else UNKNOWN
+        return self._names[function.address] if function else UNKNOWN
 
     def _count_blocks(
         self, interval: Interval, instructions: dict[str, int], cycles: dict[str, int]

@@ -53,8 +53,8 @@ class Machine:
         from unicorn import arm_const
 
         self.uc_module, self.arm, self.job = unicorn, arm_const, job
-        mode = unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS
-        self.uc = unicorn.Uc(unicorn.UC_ARCH_ARM, mode)
+        # Not UC_MODE_MCLASS: it overrides the model with a Cortex-M33.
+        self.uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
         model = getattr(arm_const, f"UC_CPU_ARM_CORTEX_{MODELS[job['cpu']]}")
         self.uc.ctl_set_cpu_model(model)
         self.uc.ctl_exits_enabled(True)
@@ -89,7 +89,8 @@ class Machine:
 
     def _on_exception(self, uc: Any, number: int, data: object) -> None:
         pc = self.register("PC")
-        names = {1: "undefined instruction", 2: "supervisor call", 7: "breakpoint"}
+        names = {1: "undefined instruction", 2: "supervisor call", 3: "jump out of Thumb code",
+                 4: "unaligned access", 7: "breakpoint"}
         self.fault = FaultError(names.get(number, f"exception {number}"), pc, None)
         uc.emu_stop()
 
@@ -160,8 +161,8 @@ class Machine:
 
     def _install_counters(self) -> None:
         u = self.uc_module
-        for address in self.job["layer_functions"]:
-            self.uc.hook_add(u.UC_HOOK_CODE, self._on_layer, begin=address, end=address)
+        for address in self.job["layer_functions"]:  # before the hook that counts the block
+            self.uc.hook_add(u.UC_HOOK_BLOCK, self._on_layer, begin=address, end=address)
         if self.job["data_cache"]:
             self._hook_flash_reads(*self.job["data_cache"])
         if self.job["count"] == "nothing":
@@ -296,8 +297,12 @@ def answer(job: dict[str, Any], blobs: list[bytes]) -> tuple[dict[str, Any], lis
         intervals.append({"key": key, "flash_misses": missed,
                           "divisions": [[*at, n] for at, n in divided.items()]})
         edges.append(flat.tobytes())
-    header = {"intervals": intervals, "sizes": list(machine.sizes.items()),
-              "accesses": machine.accesses, "unaligned": list(machine.unaligned.items())}
+    header = {
+        "intervals": intervals,
+        "sizes": list(machine.sizes.items()),
+        "accesses": machine.accesses if job["count"] == "memory" else {},
+        "unaligned": list(machine.unaligned.items()),
+    }
     return header, [*memory, *edges]
 
 
