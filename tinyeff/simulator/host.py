@@ -57,8 +57,9 @@ def write_sources(folder: Path, sources: Mapping[str, str]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class TraceRecord:
-    """Columns [x0, x1) of row `y` of a tensor, as the traced program wrote them."""
+    """Columns [x0, x1) of row `y` of a tensor, as the traced program wrote them for a sample."""
 
+    sample: int
     tensor: int
     y: int
     x0: int
@@ -161,12 +162,15 @@ class HostProgram:
 def read_trace(path: Path, tensors: tuple[Tensor, ...]) -> Iterator[TraceRecord]:
     """The records of a trace file; shapes: data is (x1 - x0, channels) of the tensor's type."""
     raw = path.read_bytes()
-    position = 0
+    position, sample = 0, -1
     while position < len(raw):
         tensor, y, x0, x1, pitch = np.frombuffer(raw, np.int32, 5, position).tolist()
         position += 20
+        if tensor < 0:  # an inference begins
+            sample += 1
+            continue
         record = tensors[tensor]
         body = np.frombuffer(raw, np.uint8, (x1 - x0) * pitch, position).reshape(-1, pitch)
         position += (x1 - x0) * pitch
         data = np.ascontiguousarray(body[:, :record.pixel_bytes]).view(record.dtype)
-        yield TraceRecord(tensor, y, x0, x1, data)
+        yield TraceRecord(sample, tensor, y, x0, x1, data)

@@ -133,30 +133,19 @@ def verify(
 def _traced_tensors(
     traced: HostProgram, batch: tuple[Array, ...], program: Program
 ) -> list[dict[int, Array]]:
-    """For each sample the tensors that the traced build wrote, each at its last writing.
-
-    A new sample begins where the first tensor of the program is written at its first row again.
-    """
+    """For each sample the tensors that the traced build wrote, each at its last writing."""
     graph = program.graph
     outputs, records = traced.run_traced(batch, graph.tensors)
-    samples: list[dict[int, Array]] = []
-    first: tuple[int, int, int] | None = None
+    samples: list[dict[int, Array]] = [{} for _ in batch[0]]
     for record in records:
-        here = (record.tensor, record.y, record.x0)
-        if first is None:
-            first = here
-        if here == first:
-            samples.append({})
         tensor = graph.tensors[record.tensor]
-        value = samples[-1].get(record.tensor)
+        value = samples[record.sample].get(record.tensor)
         if value is None:
             value = np.zeros((tensor.rows, tensor.pixels, tensor.channels), tensor.dtype)
-            samples[-1][record.tensor] = value
+            samples[record.sample][record.tensor] = value
         flat = value.reshape(-1, tensor.channels)
         start = record.y * tensor.pixels + record.x0
         flat[start:start + record.x1 - record.x0] = record.data
-    while len(samples) < len(batch[0]):
-        samples.append({})
     shaped = [{i: v.reshape(graph.tensors[i].shape) for i, v in s.items()} for s in samples]
     for n, sample in enumerate(shaped):
         # An output that only renames another tensor leaves no trace of its own.
