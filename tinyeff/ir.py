@@ -228,13 +228,15 @@ class Segment:
     """Operators [first, last) of `Graph.ops` that run together, and how.
 
     `strategy` is "per-layer", "patch" or "stream". The last of its groups pulls rows out of those
-    before it; see tinyeff/schedule.py.
+    before it; see tinyeff/schedule.py. `pushed` are the model inputs that the caller hands over row
+    by row while the segment runs.
     """
 
     strategy: str
     first: int
     last: int
     groups: tuple[Group, ...]
+    pushed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,9 @@ from tinyeff.ir import Graph, Group, Op, Segment, Variant, Window
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import Node, node_of
 
+PUSHED = "push"
+"""`Stage.form` of a model input whose rows the caller hands over."""
+
 ALONE = -1
 """`Operand.producer` of a tensor that is not computed tile by tile in the same group."""
 
@@ -39,7 +42,10 @@ class Operand:
 
 @dataclass(frozen=True)
 class Stage:
-    """One operator in its group; `inner` says that its output is held one tile at a time."""
+    """One operator in its group; `inner` says that its output is held one tile at a time.
+
+    A model input that the caller hands over row by row is a stage of form "push" with `op` -1.
+    """
 
     op: int
     form: str
@@ -189,8 +195,8 @@ class _Scheduler:
         return tuple(self._segment(s) for s in segments)
 
     def _segment(self, segment: Segment) -> tuple[StageGroup, ...]:
-        made_by: dict[int, int] = {}
-        groups: list[StageGroup] = []
+        groups = [self._pushed(tensor) for tensor in segment.pushed]
+        made_by = {tensor: n for n, tensor in enumerate(segment.pushed)}
         plain = [g for g in segment.groups
                  if any(i not in self._names.views for i in range(g.first, g.last))]
         for group in plain:
@@ -206,6 +212,12 @@ class _Scheduler:
                 for tensor in stage.outputs:
                     made_by[self._names.root(tensor)] = len(groups) - 1
         return tuple(groups)
+
+    def _pushed(self, tensor: int) -> StageGroup:
+        record = self._graph.tensors[tensor]
+        stage = Stage(-1, PUSHED, (), (tensor,), 1, False, False)
+        return StageGroup((stage,), (), (), record.rows, record.pixels, 1, record.pixels, False,
+                          False)
 
     def _stages(self, group: Group) -> tuple[Stage, ...]:
         indices = [i for i in range(group.first, group.last) if i not in self._names.views]
@@ -280,7 +292,8 @@ class _Scheduler:
 
     def _need(self, number: int, groups: list[StageGroup], read: Read) -> Need:
         made = groups[number]
-        steps_through = made.stages[-1].form == "rows" and not made.stages[-1].flat
+        by_rows = made.stages[-1].form in ("rows", PUSHED)
+        steps_through = by_rows and not made.stages[-1].flat
         if steps_through and made.rows == self._graph.tensors[read.tensor].rows:
             return Need(number, read.window)
         return Need(number, Window(made.rows, 0))

@@ -22,7 +22,7 @@ from tinyeff.ir import (
 )
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import Node, describe_shape, node_of
-from tinyeff.schedule import Operand, Stage, StageGroup, activations, schedule
+from tinyeff.schedule import PUSHED, Operand, Stage, StageGroup, activations, schedule
 
 
 def lower(graph: Graph, plan: Plan) -> Program:
@@ -75,7 +75,8 @@ class _Lowering:
     def _group(self, group: StageGroup, first_group: int) -> StepGroup:
         first = len(self._steps)
         for stage in group.stages:
-            self._steps.append(self._step(stage, group))
+            if stage.form != PUSHED:
+                self._steps.append(self._step(stage, group))
         needs = tuple(StepNeed(first_group + n.group, n.window) for n in group.needs)
         return StepGroup(first, len(self._steps), needs, group.rows, group.pixels, group.tile_rows,
                          group.tile_pixels, group.slides, group.complete)

@@ -95,8 +95,8 @@ def model_view(program: Program, options: EmitOptions) -> SimpleNamespace:
     memories = tables.memories(program)
     arrays = [a for step in program.steps for a in _arrays(options, step)]
     kernels = sorted({source for step in program.steps for source in step.kernel.sources})
-    resident = plan.input_memory == "resident"
-    pointers = ["arena", *([] if resident else [p.short_name for p in inputs]),
+    outside = plan.input_memory == "excluded"
+    pointers = ["arena", *([p.short_name for p in inputs] if outside else []),
                 *[p.short_name for p in outputs]]
     return SimpleNamespace(
         name=options.name, PREFIX=prefix, version=tinyeff.__version__,
@@ -104,7 +104,7 @@ def model_view(program: Program, options: EmitOptions) -> SimpleNamespace:
         cpu=plan.target.cpu, path=plan.target.path, strategy=plan.strategy,
         input_memory=plan.input_memory, arena_bytes=plan.arena_bytes, arena_align=plan.arena_align,
         inputs=inputs, outputs=outputs, labels=[naming.string_literal(t) for t in options.labels],
-        run_parameters=", ".join(_run_parameters(resident, inputs, outputs)),
+        run_parameters=", ".join(_run_parameters(outside, inputs, outputs)),
         headers=["te_stage.h", *[f"{k}.h" for k in kernels]], kernels_version=kernels_version(),
         arrays=arrays, const_bytes=sum(a.size_bytes for a in arrays), steps=steps,
         memories=len(memories),
@@ -140,14 +140,15 @@ def _port(program: Program, options: EmitOptions, what: str, number: int) -> Sim
         elements=tensor.elements, shape="x".join(map(str, tensor.shape)),
         scale=naming.float_literal(quant.scale) if quant else "",
         zero_point=quant.zero_point if quant else 0,
-        start=buffer.offset_bytes if buffer else 0,
+        start=buffer.offset_bytes if buffer else 0, rows=tensor.rows,
+        row_bytes=tensor.row_bytes, ring_rows=min(buffer.ring_rows, tensor.rows) if buffer else 0,
     )
 
 
 def _run_parameters(
-    resident: bool, inputs: list[SimpleNamespace], outputs: list[SimpleNamespace]
+    outside: bool, inputs: list[SimpleNamespace], outputs: list[SimpleNamespace]
 ) -> list[str]:
-    sources = [] if resident else [f"const {p.ctype} *{p.short_name}" for p in inputs]
+    sources = [f"const {p.ctype} *{p.short_name}" for p in inputs] if outside else []
     return ["void *arena", *sources, *[f"{p.ctype} *{p.short_name}" for p in outputs]]
 
 

@@ -53,13 +53,11 @@ def _step(
     _check_sizes(program, step)
     fields = [(field, f"{name}_{step.name}_{field}" if isinstance(value, ConstArray) else value)
               for field, value in kernel.fields]
-    first = next(g.first for g in program.groups
-                 if g.first <= program.steps.index(step) < g.last)
     return SimpleNamespace(
         name=step.name, comment=naming.comment_text(step.comment), params=kernel.params,
         fields=fields, form=FORMS[step.form], member=step.form,
         kernel=f"&{kernel.function}" if step.form == "accumulate" else kernel.function,
-        rows_per_call=step.rows_per_call, first=first,
+        rows_per_call=step.rows_per_call,
         inputs=[_access(program, a, table) for a in step.inputs],
         outputs=[_access(program, a, table) for a in step.outputs],
         scratch=_offset(step.scratch_offset), state=_offset(step.state_offset),
@@ -113,9 +111,9 @@ def order(program: Program) -> dict[str, Any]:
 
 
 def _group(program: Program, g: StepGroup, first_need: int) -> SimpleNamespace:
-    names = " + ".join(s.name for s in program.steps[g.first:g.last])
+    names = " + ".join(s.name for s in program.steps[g.first:g.last]) or "rows of the input"
     return SimpleNamespace(
-        comment=names, first_stage=g.first, first_need=first_need, n_stages=g.last - g.first,
+        comment=naming.comment_text(names), first_stage=min(g.first, len(program.steps) - 1), first_need=first_need, n_stages=g.last - g.first,
         n_needs=len(g.needs), rows=g.rows, pixels=g.pixels, tile_rows=g.tile_rows,
         tile_pixels=g.tile_pixels, slides=int(g.slides), complete=int(g.complete),
     )

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from tinyeff.ir import Graph, Window
 from tinyeff.planner import sizes
 from tinyeff.planner.overlap import Overlap
-from tinyeff.schedule import Renaming, StageGroup, pull_order
+from tinyeff.schedule import PUSHED, Renaming, StageGroup, pull_order
 
 NOBODY = 1 << 30
 
@@ -80,7 +80,7 @@ def _written(graph: Graph, group: StageGroup, y0: int, y1: int) -> Iterator[tupl
     last = group.stages[-1]
     for tensor in last.outputs:
         rows = graph.tensors[tensor].rows
-        if last.form == "rows" and rows == group.rows:
+        if last.form in ("rows", PUSHED) and rows == group.rows:
             yield tensor, y0, y1
         elif y1 == group.rows:
             yield tensor, 0, rows

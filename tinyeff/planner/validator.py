@@ -20,7 +20,7 @@ from tinyeff.errors import InternalError
 from tinyeff.ir import Buffer, Graph, Op, Plan, Segment, Window
 from tinyeff.planner import sizes
 from tinyeff.planner.validator_records import check_records, check_touched, describe
-from tinyeff.schedule import ALONE, Call, Operand, Stage, StageGroup, Tile, calls_of, schedule
+from tinyeff.schedule import ALONE, PUSHED, Call, Operand, Stage, StageGroup, Tile, calls_of, schedule
 
 GARBAGE = -1
 """Tag of bytes that hold nothing anyone may rely on."""
@@ -74,7 +74,9 @@ class _Replay:
 
     def run(self) -> None:
         """Fill the inputs, run all segments, look at the outputs."""
-        inputs = [i for i in self.graph.inputs if not self.graph.tensors[i].is_constant]
+        pushed = {t for segment in self.plan.segments for t in segment.pushed}
+        inputs = [i for i in self.graph.inputs
+                  if not self.graph.tensors[i].is_constant and i not in pushed]
         for i in inputs:
             self._write_all(self._rows(i), "the caller")
         for i in inputs:
@@ -103,7 +105,10 @@ class _Replay:
 
     def _run_call(self, call: Call) -> None:
         stage, tile = call.stage, call.tile
-        if stage.form == "accumulate":
+        if stage.form == PUSHED:
+            row = self._area(stage.outputs[0], tile.y0, tile.y1, tile.x0, tile.x1, None)
+            self._write_all(row, "the caller")
+        elif stage.form == "accumulate":
             self._accumulate(call)
         elif stage.form == "whole" or stage.flat:
             pairs = [(o, self._rows(o.tensor)) for o in stage.operands]

@@ -116,7 +116,7 @@ def _check_place(graph: Graph, plan: Plan, buffer: Buffer) -> None:
         _require(0 <= buffer.offset_bytes <= plan.arena_bytes - buffer.size_bytes,
                  f"{name} at {buffer.offset_bytes} with {buffer.size_bytes} bytes leaves the arena "
                  f"of {plan.arena_bytes}")
-        _require(not filled or plan.input_memory == "resident", f"{name} is a model input outside")
+        _require(not filled or plan.input_memory != "excluded", f"{name} is a model input outside")
         return
     _require(buffer.region in ("input", "output"), f"{name} lies in region '{buffer.region}'")
     _require(buffer.op is None and buffer.offset_bytes == 0,
@@ -163,7 +163,8 @@ def counter_bytes(graph: Graph, segment: Segment) -> int:
     """Bytes of the row counters: one int32_t per group, none where a group is alone."""
     runs = [any(operator_of(graph.ops[i].kind).form_of(node_of(graph, graph.ops[i])) != "view"
                 for i in range(g.first, g.last)) for g in segment.groups]
-    return 4 * sum(runs) if sum(runs) > 1 else 0
+    groups = sum(runs) + len(segment.pushed)
+    return 4 * groups if groups > 1 else 0
 
 
 def _check_groups(plan: Plan) -> None:
