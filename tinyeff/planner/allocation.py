@@ -32,15 +32,16 @@ class Rule:
 class Problem:
     """Buffers by index: sizes and alignments in bytes, and for each the rules with the others.
 
-    `spans` are the steps [first, last); `overlapped` are the inputs that an output may lie over, at
-    their last step. A pair without a rule is free.
+    `spans` are the steps [first, last). An input that an output may lie over is apart from all
+    other buffers up to step `tails`, where the first such output begins; from there on each pair
+    follows its rule. A pair without a rule is free.
     """
 
     sizes: tuple[int, ...]
     aligns: tuple[int, ...]
     spans: tuple[tuple[int, int], ...]
     rules: tuple[tuple[Rule, ...], ...]
-    overlapped: frozenset[int]
+    tails: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,10 @@ def problem_of(
 ) -> Problem:
     """The packing task of `buffers`; `overlaps` holds pairs of indices into them."""
     special = {(o.written, o.read): (o.below, o.above) for o in overlaps}
-    overlapped = frozenset(read for _, read in special)
+    tails = [b.last for b in buffers]
+    for written, read in special:
+        begin = max(buffers[written].first, buffers[read].first)
+        tails[read] = min(tails[read], begin)
     special |= {(r, w): (above, below) for (w, r), (below, above) in special.items()}
     order = sorted(range(len(buffers)), key=lambda b: buffers[b].first)
     rules: list[list[Rule]] = [[] for _ in buffers]
@@ -76,7 +80,7 @@ def problem_of(
         tuple(aligns),
         tuple((b.first, b.last) for b in buffers),
         tuple(tuple(r) for r in rules),
-        overlapped,
+        tuple(tails),
     )
 
 

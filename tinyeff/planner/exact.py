@@ -85,11 +85,11 @@ class _Task:
 def _keep_apart(
     model: cp_model.CpModel, problem: Problem, places: Sequence[cp_model.LinearExprT], unit: int
 ) -> None:
-    """Rectangles of time and address that may not overlap, without the last step of inputs that
-    an output may lie over."""
+    """Rectangles of time and address that may not overlap, without the steps at the end of inputs
+    that an output may lie over."""
     times, addresses = [], []
-    for b, (first, last) in enumerate(problem.spans):
-        steps = last - first - (b in problem.overlapped)
+    for b, (first, _) in enumerate(problem.spans):
+        steps = problem.tails[b] - first
         if steps and problem.sizes[b]:
             times.append(model.new_fixed_size_interval_var(first, steps, ""))
             size = problem.sizes[b] // unit
@@ -100,15 +100,15 @@ def _keep_apart(
 def _keep_rules(
     model: cp_model.CpModel, problem: Problem, places: Sequence[cp_model.LinearExprT], unit: int
 ) -> None:
-    """At the last step of an overlapped input, each pair on its own: below or above."""
-    for b in sorted(problem.overlapped):
-        step = problem.spans[b][1] - 1
-        for rule in problem.rules[b]:
-            first, last = problem.spans[rule.other]
-            if not first <= step < last or (rule.other in problem.overlapped and rule.other < b
-                                            and problem.spans[rule.other][1] - 1 == step):
+    """Where inputs that may be overlapped end, each pair on its own: below or above."""
+    spans, tails = problem.spans, problem.tails
+    for b, (_, end) in enumerate(spans):
+        for rule in problem.rules[b] if tails[b] < end else ():
+            other = rule.other
+            known = other < b and tails[other] < spans[other][1] and spans[b][1] > tails[other]
+            if spans[other][1] <= tails[b] or known:
                 continue
             is_below = model.new_bool_var("")
-            place, other = places[b], places[rule.other]
-            model.add(place + rule.below // unit <= other).only_enforce_if(is_below)
-            model.add(place >= other + rule.above // unit).only_enforce_if(~is_below)
+            place, other_place = places[b], places[other]
+            model.add(place + rule.below // unit <= other_place).only_enforce_if(is_below)
+            model.add(place >= other_place + rule.above // unit).only_enforce_if(~is_below)
