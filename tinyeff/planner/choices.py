@@ -8,7 +8,7 @@ operator runs, so whoever is not at the peak is free to choose.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tinyeff.ir import Buffer, Graph, Variant
@@ -43,7 +43,7 @@ def ways(graph: Graph, memory: Lifetimes, live: Sequence[int], step: int) -> tup
     found = []
     for variant, flat in pairs:
         rules = _between_buffers(graph, memory, step, variant, flat)
-        bound = _bound(graph, memory.buffers, live, step, variant, rules)
+        bound = bound_bytes(graph, memory.buffers, live, step, variant, rules)
         found.append(Choice(variant, flat, rules, bound))
     return tuple(sorted(found, key=lambda c: (c.variant.cost, not c.flat, c.bound_bytes)))
 
@@ -74,7 +74,7 @@ def _between_buffers(
     return tuple(merged.values())
 
 
-def _bound(
+def bound_bytes(
     graph: Graph,
     buffers: Sequence[Buffer],
     live: Sequence[int],
@@ -82,13 +82,18 @@ def _bound(
     variant: Variant,
     rules: tuple[Overlap, ...],
 ) -> int:
-    """Bytes that operator `step` needs at least: all that lives, less what may lie on top.
+    """Bytes that operator `step` needs at least: all that lives, less what may lie on top."""
+    total = sum(buffers[b].size_bytes for b in live)
+    total += sum(b.size_bytes for b in private_buffers(graph, step, variant))
+    return total - shared_bytes(buffers, rules)
+
+
+def shared_bytes(buffers: Sequence[Buffer], rules: Iterable[Overlap]) -> int:
+    """The most bytes that `rules` let buffers share.
 
     A pair can share no more than a + b - span bytes, span being the least distance from the start
     of one to the end of the other; no buffer can share more than its size.
     """
-    total = sum(buffers[b].size_bytes for b in live)
-    total += sum(b.size_bytes for b in private_buffers(graph, step, variant))
     on_top: dict[int, int] = {}
     beneath: dict[int, int] = {}
     for rule in rules:
@@ -97,8 +102,7 @@ def _bound(
         shared = max(out + source - span, 0)
         on_top[rule.written] = on_top.get(rule.written, 0) + shared
         beneath[rule.read] = beneath.get(rule.read, 0) + shared
-    saved = (
+    return min(
         sum(min(buffers[b].size_bytes, shared) for b, shared in side.items())
         for side in (on_top, beneath)
     )
-    return total - min(saved)

@@ -21,13 +21,22 @@ def plan_per_layer(graph: Graph, target: Target, limits: Limits) -> Plan:
         ways(graph, memory, live, step)
         for step, live in enumerate(live_buffers(graph, memory.buffers))
     ]
+    choices, buffers, proven = lay_out(graph, memory, options)
+    segments = [alone(op) for op in range(len(graph.ops))]
+    return assemble(graph, target, limits, choices, buffers, proven, segments)
+
+
+def lay_out(
+    graph: Graph, memory: Lifetimes, options: Sequence[Sequence[Choice]]
+) -> tuple[tuple[Choice, ...], tuple[Buffer, ...], int]:
+    """Choices, placed buffers, and the proven least size of the arena, from all ways to run each
+    operator: the smallest arena, then the fastest way."""
     least = smallest(options)
     inputs = sum(b.size_bytes for b in memory.buffers if b.region == "arena" and b.first == 0)
     bound = max((c.bound_bytes for c in least), default=inputs)
     choices, buffers, proven = _best(graph, memory, options, least, bound)
     choices = tuple(_upgraded(options[t], c, buffers) for t, c in enumerate(choices))
-    segments = [alone(op) for op in range(len(graph.ops))]
-    return assemble(graph, target, limits, choices, buffers, proven, segments)
+    return choices, buffers, proven
 
 
 def live_buffers(graph: Graph, buffers: Sequence[Buffer]) -> Iterator[tuple[int, ...]]:
