@@ -12,6 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tinyeff import fixed_point
 from tinyeff.ir import Array, ConstArray, Graph, Kernel, Target, Variant, Window
+from tinyeff.ops import conv_2d_dsp
 from tinyeff.ops import operator as o
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.operator import Node, Operator, Padding
@@ -152,8 +153,24 @@ class Conv2D(Operator[Conv2DAttrs]):
         return Window((_kernel(node)[1] - 1) * a.dilation[1] + 1, a.stride[1], -a.padding.left)
 
     def variants(self, node: Node[Conv2DAttrs], target: Target) -> tuple[Variant, ...]:
+        dsp = self._dsp_variant(node) if o.has_dsp(target) else None
+        if dsp is not None:
+            return (dsp,)
         return (Variant("portable", const_bytes=self.const_bytes(node), code_bytes=CODE_BYTES,
                         cost=8 * self.macs(node), flat=self.is_pointwise(node)),)
+
+    def _dsp_variant(self, node: Node[Conv2DAttrs]) -> Variant | None:
+        """The DSP kernel, where it is proven to be exact; a float graph counts as if it were."""
+        weights = self.filters(node)
+        if weights.shape[3] != node.input(0).channels:
+            return None  # groups
+        is_int8 = o.is_int8(node.input(0), node.input(1), node.output)
+        if is_int8 and conv_2d_dsp.rounding_of(node, self._packed(node)) is None:
+            return None
+        return conv_2d_dsp.variant(node, weights, self.is_pointwise(node))
+
+    def _packed(self, node: Node[Conv2DAttrs]) -> conv_2d_dsp.Filters:
+        return conv_2d_dsp.Filters(self.filters(node), self._bias(node), *self._multipliers(node))
 
     def const_bytes(self, node: Node[Conv2DAttrs]) -> int:
         """Bytes of weights, and of bias, multiplier and shift of each output channel."""
@@ -165,6 +182,8 @@ class Conv2D(Operator[Conv2DAttrs]):
         return _kernel(node) == (1, 1) and a.stride == (1, 1) and a.padding.is_none
 
     def lower(self, node: Node[Conv2DAttrs], variant: Variant) -> Kernel:
+        if variant.name.startswith(conv_2d_dsp.PREFIX):
+            return conv_2d_dsp.kernel(node, self._packed(node), variant)
         filters, fields = self.filters(node), self.window_fields(node)
         groups = node.input(0).channels // filters.shape[3]
         fields = (

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT-0 */
+#include "te_conv_2d_1x1_dsp.h"
+
+#include "te_product_dsp.h"
+
+void te_conv_2d_1x1_dsp(const void *params, const int8_t *const *in_rows, int32_t in_x0,
+                        int8_t *const *out_rows, int32_t n_rows, int32_t y, int32_t x0, int32_t x1,
+                        void *scratch)
+{
+    const te_conv_2d_1x1_dsp_params *p = params;
+    const int32_t step = p->stride_x * p->in_pitch;
+    int32_t *tile = scratch;
+    te_product job = {.tile = tile,
+                      .weights = p->weights,
+                      .out = out_rows[0],
+                      .out_pitch = p->out_pitch,
+                      .groups = p->groups,
+                      .rounding = p->rounding};
+    const int8_t *in = in_rows[0] + (x0 * p->stride_x - in_x0) * p->in_pitch;
+    (void)n_rows;
+    (void)y;
+    for (int32_t x = x0; x < x1;) {
+        const int32_t pixels = te_block_pixels(x1 - x, p->block_pixels);
+        te_expand_dsp(tile, in, step, p->in_channels, pixels);
+        te_product_dsp(&job, pixels, p->out_channels, p->out_min, p->out_max);
+        in += pixels * step;
+        job.out += pixels * p->out_pitch;
+        x += pixels;
+    }
+}
