@@ -143,9 +143,9 @@ def test_cortex_m3_multiplies_take_longer() -> None:
     assert 4 <= smlal <= 7
 
 
-@pytest.mark.parametrize("times", [10, 1000])
-def test_a_delay_loop_takes_three_cycles_a_turn(times: int) -> None:
+def test_a_delay_loop_takes_three_cycles_a_turn() -> None:
     """SUBS and BNE: 1 + (1 + P) with P = 1, on cores with three stages or two."""
+    times = 1000
     code = f"""
         movw r2, #{times}
         str r2, [r1]

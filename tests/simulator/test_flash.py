@@ -14,6 +14,7 @@ from tinyeff.simulator.emulator import EmulationResult, emulate
 from tinyeff.simulator.flash import NUCLEO_L4R5ZI
 from tinyeff.simulator.profile import FLASH_READS
 
+pytestmark = pytest.mark.slow
 INPUT = np.array([1, 2, 3, 4], np.int8)
 CACHE = NUCLEO_L4R5ZI.data_lines * NUCLEO_L4R5ZI.line_bytes
 

@@ -9,6 +9,7 @@ from tests.shared import needs
 from tests.simulator.programs import assembly, compilers, needs_compiler, resident
 from tinyeff.simulator.emulator import emulate
 
+pytestmark = pytest.mark.slow
 ZEROS = [bytes([1, 2, 3, 4])]
 
 CALLS = """

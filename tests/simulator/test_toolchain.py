@@ -98,6 +98,7 @@ def test_zig_leaves_nothing_in_the_users_folders(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow  # zig compiles its run-time library
 @compilers
 def test_helpers_of_the_compiler_are_linked(compiler: str) -> None:
     """Cortex-M0+ divides and multiplies 64 bits in software."""
