@@ -17,7 +17,7 @@ from tinyeff.planner.verdict import Verdict, judge
 __all__ = ["Verdict", "draw", "judge", "plan", "strategies", "validate"]
 
 STRATEGIES = ("auto", "per-layer", "stream")
-INPUT_MEMORIES = ("resident", "excluded")
+INPUT_MEMORIES = ("resident", "streamed", "excluded")
 
 
 def plan(graph: Graph, target: Target, limits: Limits) -> Plan:
@@ -30,13 +30,13 @@ def plan(graph: Graph, target: Target, limits: Limits) -> Plan:
     if limits.strategy not in STRATEGIES:
         raise UnsupportedError(f"strategy '{limits.strategy}' is not supported; "
                                f"use one of {', '.join(STRATEGIES)}")
-    if limits.input_memory == "streamed":
+    if limits.input_memory == "streamed" and limits.strategy not in ("auto", "stream"):
         raise UnsupportedError("streaming the input needs the stream strategy: per layer, the "
-                               "first operator reads the whole image; use input memory "
-                               f"{' or '.join(INPUT_MEMORIES)}")
+                               "first operator reads the whole image; use --strategy stream, or "
+                               "--input-memory resident or excluded")
     if limits.input_memory not in INPUT_MEMORIES:
         raise UsageError(f"input memory '{limits.input_memory}' is not known; "
-                         f"use {' or '.join(INPUT_MEMORIES)}")
+                         f"use {', '.join(INPUT_MEMORIES)}")
     result = _chosen(graph, target, limits)
     validate(graph, result)
     return result
@@ -45,14 +45,15 @@ def plan(graph: Graph, target: Target, limits: Limits) -> Plan:
 def strategies(graph: Graph, target: Target, limits: Limits) -> dict[str, Plan]:
     """The smallest plan of every strategy, by its name."""
     return {name: plan(graph, target, replace(limits, strategy=name, sram_bytes=None))
-            for name in STRATEGIES if name != "auto"}
+            for name in STRATEGIES
+            if name != "auto" and (limits.input_memory != "streamed" or name == "stream")}
 
 
 def _chosen(graph: Graph, target: Target, limits: Limits) -> Plan:
     budget = arena_budget(graph, limits)
     if limits.strategy == "per-layer":
         return plan_per_layer(graph, target, limits)
-    if limits.strategy == "auto" and budget is not None:
+    if limits.strategy == "auto" and budget is not None and limits.input_memory != "streamed":
         whole = plan_per_layer(graph, target, limits)
         if whole.arena_bytes <= budget:
             return whole

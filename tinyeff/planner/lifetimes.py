@@ -52,7 +52,7 @@ def lifetimes(graph: Graph, input_memory: str) -> Lifetimes:
     """The buffers of the activations of `graph`, in the order in which they are first written.
 
     Operators of form "view" put their output into the buffer of their input. Model inputs lie in
-    the arena ("resident") or in memory of the caller ("excluded"). A model output is written
+    the arena ("resident", "streamed") or in memory of the caller ("excluded"). A model output is written
     straight into the caller's memory, unless its buffer also serves a second output or an input:
     then it stays in the arena to the end and is copied. Raises UnsupportedError for outputs that
     nothing computes.
@@ -144,6 +144,8 @@ def _spans(graph: Graph, roots: dict[int, int], views: set[int]) -> dict[int, tu
 
 def _region(graph: Graph, roots: dict[int, int], root: int, input_memory: str) -> str:
     if root in graph.inputs:
-        return "arena" if input_memory == "resident" else "input"
+        return "input" if input_memory == "excluded" else "arena"
+    if input_memory == "streamed":
+        return "arena"  # rows are computed while they are pushed, before an output is named
     uses = sum(roots[i] == root for i in graph.outputs)
     return "output" if uses == 1 else "arena"

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tinyeff.planner.streams import Config, Ending, Space
+from tinyeff.planner.streams import IMPOSSIBLE, Config, Ending, Space
 
 TILE_PIXELS = (0, 4)
 """Tiles that the search tries between operators that work pixel by pixel; 0 is whole rows."""
@@ -48,7 +48,7 @@ class Search:
     def __init__(self, space: Space, per_layer_bytes: list[int]) -> None:
         self._space = space
         self._count = len(space.layers)
-        self._ceiling = max(per_layer_bytes, default=0)
+        self._ceiling = max((b for b in per_layer_bytes if b < IMPOSSIBLE), default=0)
         self._pieces: list[list[Piece]] = [[] for _ in range(self._count + 1)]
         for op, live in enumerate(per_layer_bytes):
             self._pieces[op + 1].append(Piece(op, op + 1, live, 0, self._calls_alone(op), None))
@@ -64,9 +64,10 @@ class Search:
 
     def smallest(self) -> int:
         """The least bytes that any route without extra MACs needs."""
-        best = [0] + [self._ceiling] * self._count
+        best = [0] + [IMPOSSIBLE] * self._count
         for last in range(1, self._count + 1):
-            best[last] = min(max(best[p.first], p.live_bytes) for p in self._pieces[last])
+            options = (max(best[p.first], p.live_bytes) for p in self._pieces[last])
+            best[last] = min(options, default=IMPOSSIBLE)
         return best[self._count]
 
     def fastest(self, ceiling_bytes: int) -> Route:
@@ -98,7 +99,8 @@ class Search:
                 calls += self._calls_streamed(begin, end, config)
                 if ending.inner_bytes > self._ceiling:
                     break
-                if begin == end - 1 or layer.result < 0:
+                alone = begin == end - 1 and not (begin == 0 and self._space.pushed)
+                if alone or layer.result < 0:
                     continue
                 live = ending.live_bytes(begin)
                 if live <= self._ceiling:

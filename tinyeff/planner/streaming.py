@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from tinyeff.errors import UnsupportedError
 from tinyeff.ir import Buffer, Graph, Limits, Plan, Segment, Target, Variant
 from tinyeff.planner import sizes
 from tinyeff.planner.allocation import allocate
@@ -17,7 +18,7 @@ from tinyeff.planner.per_layer import live_buffers
 from tinyeff.planner.placement import Task
 from tinyeff.planner.rings import simulate
 from tinyeff.planner.search import Piece, Route, Search
-from tinyeff.planner.streams import PROGRESS_BYTES, Space
+from tinyeff.planner.streams import IMPOSSIBLE, PROGRESS_BYTES, Space
 from tinyeff.schedule import Renaming, StageGroup, Tile, schedule, spread
 
 
@@ -32,9 +33,15 @@ def plan_stream(
     live = list(live_buffers(graph, memory.buffers))
     options = [ways(graph, memory, alive, step) for step, alive in enumerate(live)]
     variants = [min(op.variants, key=lambda v: v.cost, default=VIEW) for op in graph.ops]
-    space = Space(graph, memory, variants)
-    least = smallest(options)
-    search = Search(space, [c.bound_bytes for c in least])
+    pushed = _pushed(graph, limits)
+    space = Space(graph, memory, variants, pushed)
+    least = [c.bound_bytes for c in smallest(options)]
+    gone = max((memory.buffers[memory.home[tensor]].last for tensor in pushed), default=0)
+    search = Search(space, [IMPOSSIBLE] * gone + least[gone:])
+    if search.smallest() >= IMPOSSIBLE:
+        raise UnsupportedError(
+            f"the input cannot be streamed: {graph.ops[gone - 1].kind} '{graph.ops[gone - 1].name}'"
+            " or an operator before it needs the whole of it at once; use --input-memory resident")
     route, streams = _measured(space, search, memory, arena_bytes or 0)
     choices = [
         next(c for c in options[step] if c.bound_bytes <= route.live_bytes)
@@ -42,6 +49,16 @@ def plan_stream(
         for step, piece in enumerate(_piece_of_each(route, len(graph.ops)))
     ]
     return _placed(graph, target, limits, memory, choices, route, streams)
+
+
+def _pushed(graph: Graph, limits: Limits) -> tuple[int, ...]:
+    """The model input that the caller hands over row by row, if so."""
+    if limits.input_memory != "streamed":
+        return ()
+    if len(graph.inputs) != 1:
+        raise UnsupportedError(f"only a model of one input can have it streamed; this one has "
+                               f"{len(graph.inputs)}; use --input-memory resident")
+    return graph.inputs
 
 
 def _piece_of_each(route: Route, count: int) -> list[Piece | None]:

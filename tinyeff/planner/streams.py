@@ -30,6 +30,9 @@ from tinyeff.planner.rings import NOBODY, simulate
 from tinyeff.schedule import Renaming, activations, schedule
 
 Rows = npt.NDArray[np.int64]
+IMPOSSIBLE = 1 << 60
+"""The cost of a segment that cannot be: its input has gone by."""
+
 PROGRESS_BYTES = 4
 """What one group's row counter takes."""
 
@@ -70,8 +73,13 @@ class Config:
 class Space:
     """The streamable runs of a graph and the cost of every segment in them."""
 
-    def __init__(self, graph: Graph, memory: Lifetimes, variants: Sequence[Variant]) -> None:
+    def __init__(
+        self, graph: Graph, memory: Lifetimes, variants: Sequence[Variant],
+        pushed: tuple[int, ...] = (),
+    ) -> None:
         self.graph = graph
+        self.pushed = pushed
+        self.inputs_pushed = {memory.home[tensor] for tensor in pushed}
         self.buffers = memory.buffers
         self.variants = tuple(variants)
         self._home = memory.home
@@ -141,7 +149,7 @@ class Space:
         """Rows of each buffer that a segment holds which contains all of its readers."""
         found: dict[int, int] = {}
         for first, last in self.runs():
-            found |= self._rings_of(one_by_one(first, last))
+            found |= self._rings_of(one_by_one(first, last, self.pushed if first == 0 else ()))
         return found
 
     @cached_property
@@ -199,7 +207,7 @@ class Space:
                 tile = (config.tile_pixels or 0) if many else 0
                 groups.append(Group(begin, layer.op + 1, 0, tile, slides))
                 begin = layer.op + 1
-        return Segment("stream", first, last, tuple(groups))
+        return Segment("stream", first, last, tuple(groups), self.pushed if first == 0 else ())
 
     def shares_group(self, layer: Layer, last: int, config: Config) -> bool:
         """True where the layer runs tile by tile, with its neighbour before or after."""
@@ -234,9 +242,10 @@ class Space:
         return min(rings, buffer.ring_rows) * row
 
 
-def one_by_one(first: int, last: int) -> Segment:
+def one_by_one(first: int, last: int, pushed: tuple[int, ...] = ()) -> Segment:
     """Operators [first, last) streamed in whole rows, each in a group of its own."""
-    return Segment("stream", first, last, tuple(Group(i, i + 1) for i in range(first, last)))
+    groups = tuple(Group(i, i + 1) for i in range(first, last))
+    return Segment("stream", first, last, groups, pushed)
 
 
 class Ending:
@@ -301,6 +310,11 @@ class Ending:
         by, dying, leaving = 0, [], []
         for number, buffer in enumerate(space.buffers):
             if buffer.region != "arena" or buffer.last <= first or buffer.first >= last:
+                continue
+            if number in space.inputs_pushed:
+                if first > 0 or buffer.last > last:
+                    return IMPOSSIBLE
+                by += space.rings[number] * (buffer.size_bytes // buffer.ring_rows)
                 continue
             inside = buffer.first >= first and any(
                 layer.result == number for layer in space.layers[first:last])
