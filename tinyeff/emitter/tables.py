@@ -112,10 +112,12 @@ def order(program: Program) -> dict[str, Any]:
 
 def _group(program: Program, g: StepGroup, first_need: int) -> SimpleNamespace:
     names = " + ".join(s.name for s in program.steps[g.first:g.last]) or "rows of the input"
+    first = min(g.first, len(program.steps) - 1)
     return SimpleNamespace(
-        comment=naming.comment_text(names), first_stage=min(g.first, len(program.steps) - 1), first_need=first_need, n_stages=g.last - g.first,
-        n_needs=len(g.needs), rows=g.rows, pixels=g.pixels, tile_rows=g.tile_rows,
-        tile_pixels=g.tile_pixels, slides=int(g.slides), complete=int(g.complete),
+        comment=naming.comment_text(names), first_stage=first, n_stages=g.last - g.first,
+        first_need=first_need, n_needs=len(g.needs), rows=g.rows, pixels=g.pixels,
+        tile_rows=g.tile_rows, tile_pixels=g.tile_pixels, slides=int(g.slides),
+        complete=int(g.complete),
     )
 
 
