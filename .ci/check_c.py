@@ -15,14 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tinyeff.simulator.host import WARNINGS
+from tinyeff.targets import Cpu, cpu_named
 
 ROOT = Path(__file__).resolve().parent.parent
 KERNELS = ROOT / "firmware" / "kernels"
-ARM = "-mthumb -ffreestanding"
 HOST_COMPILERS = ("gcc", "clang")
-ARM_COMPILERS = tuple(
-    f"arm-none-eabi-gcc -mcpu={cpu} {ARM}" for cpu in ("cortex-m0plus", "cortex-m4", "cortex-m55")
-)
+CORES = ("cortex-m0plus", "cortex-m4", "cortex-m55")
+"""One for each kernel path."""
 
 
 def clang_format() -> str | None:
@@ -48,10 +47,18 @@ def compiler_failures() -> Iterator[str]:
     """Warnings on every file: headers alone too, since each must stand by itself."""
     host = sorted(KERNELS.glob("*.[ch]"))
     bare_metal = sorted(ROOT.glob("firmware/emulator/*.[ch]"))
-    for command in HOST_COMPILERS:
-        yield from compile_all(command.split(), host)
-    for command in ARM_COMPILERS:
-        yield from compile_all(command.split(), [*host, *bare_metal])
+    for compiler in HOST_COMPILERS:
+        yield from compile_all([compiler], host)
+    for core in (cpu_named(name) for name in CORES):
+        command = ["arm-none-eabi-gcc", *core.gcc_flags, "-ffreestanding"]
+        kernels = [file for file in host if runs_on(file, core)]
+        yield from compile_all(command, [*kernels, *bare_metal])
+
+
+def runs_on(kernel: Path, core: Cpu) -> bool:
+    """False for te_..._dsp and te_..._mve on a core without that extension: it stops there."""
+    needs_dsp, needs_mve = (kernel.stem.endswith(path) for path in ("_dsp", "_mve"))
+    return (core.dsp or not needs_dsp) and (core.mve or not needs_mve)
 
 
 def compile_all(compiler: list[str], files: list[Path]) -> Iterator[str]:
