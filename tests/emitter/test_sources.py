@@ -12,6 +12,9 @@ from tests.emitter.graphs import GRAPHS, chain, inputs_of, program_of
 from tests.shared import needs
 from tinyeff.emitter import MANIFEST, EmitOptions, emit
 from tinyeff.emitter.sources import sha256
+from tinyeff.errors import UnsupportedError
+from tinyeff.ir import Limits, Target
+from tinyeff.pipeline import compile_graph
 from tinyeff.simulator.host import WARNINGS, HostProgram, write_sources
 from tinyeff.simulator.verify import verify
 
@@ -135,3 +138,41 @@ def test_a_misaligned_or_null_arena_is_refused(tmp_path: Path) -> None:
     sources = [p.name for p in tmp_path.glob("*.c") if not p.name.endswith("_example.c")]
     subprocess.run(["cc", "-std=c11", *sources, "-o", "use"], cwd=tmp_path, check=True)
     subprocess.run([str(tmp_path / "use")], check=True)
+
+
+def test_rows_can_be_pushed_only_as_many_as_there_are(tmp_path: Path) -> None:
+    needs("cc")
+    program = compile_graph(chain(), Target(), Limits(input_memory="streamed")).program
+    write_sources(tmp_path, emit(program, EmitOptions("chain")))
+    (tmp_path / "use.c").write_text(
+        '#include "chain.h"\n#include <stddef.h>\n'
+        "static _Alignas(16) uint8_t arena[CHAIN_ARENA_BYTES];\n"
+        "static int8_t row[CHAIN_INPUT_ROW_BYTES];\n"
+        "static int8_t out[CHAIN_OUTPUT_BYTES];\n"
+        "int main(void) {\n"
+        "  if (chain_begin(NULL) != CHAIN_ERROR_NULL) { return 1; }\n"
+        "  if (chain_begin(arena) != CHAIN_OK) { return 2; }\n"
+        "  for (int i = 0; i < CHAIN_INPUT_ROWS; i++) {\n"
+        "    if (chain_finish(arena, out) != CHAIN_ERROR_ROWS) { return 3; }\n"
+        "    if (chain_push_row(arena, row) != CHAIN_OK) { return 4; }\n"
+        "  }\n"
+        "  if (chain_push_row(arena, row) != CHAIN_ERROR_ROWS) { return 5; }\n"
+        "  return chain_finish(arena, out) == CHAIN_OK ? 0 : 6;\n}\n")
+    sources = [p.name for p in tmp_path.glob("*.c") if not p.name.endswith("_example.c")]
+    subprocess.run(["cc", "-std=c11", *WARNINGS, *sources, "-o", "use"], cwd=tmp_path, check=True)
+    subprocess.run([str(tmp_path / "use")], check=True)
+
+
+@pytest.mark.parametrize("strategy", ["per-layer", "stream"])
+def test_streaming_the_input_needs_the_stream_strategy(strategy: str) -> None:
+    limits = Limits(input_memory="streamed", strategy=strategy)
+    if strategy == "stream":
+        graph = chain()
+        program = compile_graph(graph, Target(), limits).program
+        result = verify(program, inputs_of(graph), flags=(*WARNINGS, *SANITIZERS))
+        assert result.exact, result.difference
+        image = next(b for b in program.plan.buffers if graph.inputs[0] in b.tensors)
+        assert image.ring_rows == 3
+    else:
+        with pytest.raises(UnsupportedError, match="stream strategy"):
+            compile_graph(chain(), Target(), limits)

@@ -55,8 +55,7 @@ def lifetimes(graph: Graph, input_memory: str) -> Lifetimes:
     the arena ("resident", "streamed") or in memory of the caller ("excluded"). A model output is
     written straight into the caller's memory, unless its buffer also serves a second output or an
     input, or the input is streamed: then it stays in the arena to the end and is copied. Raises
-    UnsupportedError for outputs that
-    nothing computes.
+    UnsupportedError for outputs that nothing computes.
     """
     views = {i for i, op in enumerate(graph.ops) if form_of(graph, op) == "view"}
     roots = _roots(graph, views)
