@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+import io
+from typing import Any
+
 import numpy as np
 import pytest
 
 from tests.shared import needs
 from tests.simulator.programs import compilers, needs_compiler, resident
 from tinyeff.errors import InternalError, UnsupportedError, UsageError
+from tinyeff.simulator import unicorn_engine, unicorn_worker
 from tinyeff.simulator.emulator import emulate
+from tinyeff.simulator.flash import NUCLEO_L4R5ZI
 
 SORT = """
     int8_t *a = (int8_t *)arena + 64;
@@ -80,3 +85,22 @@ def test_what_an_engine_cannot_do_is_said() -> None:
         emulate(sources, [bytes(4)], engine="qemu", profile="memory")
     with pytest.raises(UnsupportedError, match="unicorn has no cortex-m55"):
         emulate(sources, [bytes(4)], "cortex-m55", engine="unicorn")
+
+
+def test_counting_works_without_the_short_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another version of unicorn may hide what the fast callbacks need: slower, same counts."""
+    sources = resident(SORT, arena_bytes=464)
+    usual = emulate(sources, [bytes(4)], flash=NUCLEO_L4R5ZI)
+
+    def in_this_process(
+        header: dict[str, Any], blobs: list[bytes], timeout_seconds: float
+    ) -> tuple[dict[str, Any], list[bytes]]:
+        stream = io.BytesIO()
+        unicorn_worker.send(stream, *unicorn_worker.answer(header, blobs))
+        return unicorn_worker.receive(io.BytesIO(stream.getvalue()))
+
+    monkeypatch.setattr(unicorn_engine, "_exchange", in_this_process)
+    monkeypatch.setattr(unicorn_worker.Machine, "_library", lambda self: None)
+    slower = emulate(sources, [bytes(4)], flash=NUCLEO_L4R5ZI)
+    assert (slower.instructions, slower.cycles) == (usual.instructions, usual.cycles)
+    assert slower.functions == usual.functions

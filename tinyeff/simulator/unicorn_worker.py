@@ -225,21 +225,28 @@ class Machine:
         A callback gets the first three arguments: (engine, address, size) for blocks, (engine,
         kind of access, address) for memory.
         """
-        try:
-            from unicorn.unicorn_py3.unicorn import uclib
-        except ImportError:
+        library = self._library()
+        if library is None:
             self.uc.hook_add(kind, lambda *arguments: call(*arguments[:3]), begin=begin, end=end)
             return
         # Arguments that a callback does not declare are left where the caller put them.
         prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64)
         callback, handle = prototype(call), ctypes.c_size_t()
         self.keep.append(callback)
-        status = uclib.uc_hook_add(
+        status = library.uc_hook_add(
             self.uc._uch, ctypes.byref(handle), kind, ctypes.cast(callback, ctypes.c_void_p),
             ctypes.c_void_p(0), ctypes.c_uint64(begin), ctypes.c_uint64(end),
         )
         if status != 0:
             raise RuntimeError(f"uc_hook_add: {status}")
+
+    def _library(self) -> Any:
+        """The C library beneath the package, or None where another version of it hides that."""
+        try:
+            from unicorn.unicorn_py3.unicorn import uclib
+        except ImportError:
+            return None
+        return uclib if hasattr(self.uc, "_uch") else None
 
     def _on_layer(self, uc: Any, address: int, size: int, data: object) -> None:
         first_argument = self.register("R0")
