@@ -37,7 +37,7 @@ class MemoryMap:
     name: str
     flash: Region
     sram: Region
-    stack_bytes: int = 4 * KIB
+    stack_bytes: int = 8 * KIB
 
 
 def memory_map(
@@ -46,7 +46,7 @@ def memory_map(
     sram_bytes: int,
     flash_origin: int = 0x0800_0000,
     sram_origin: int = 0x2000_0000,
-    stack_bytes: int = 4 * KIB,
+    stack_bytes: int = 8 * KIB,
 ) -> MemoryMap:
     """A map of one flash and one SRAM, by default where STM32 chips have them."""
     return MemoryMap(name, Region("flash", flash_origin, flash_bytes),
