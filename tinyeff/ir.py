@@ -230,6 +230,10 @@ class Segment:
     `strategy` is "per-layer", "patch" or "stream". The last of its groups pulls rows out of those
     before it; see tinyeff/schedule.py. `pushed` are the model inputs that the caller hands over row
     by row while the segment runs.
+
+    What a segment uses lives as long as it runs. Only a "patch" segment, a single group that keeps
+    nothing from one tile to the next, shares memory over time: each operator is a step, gone
+    through once per tile, and what enters or leaves the segment lives throughout.
     """
 
     strategy: str
@@ -243,8 +247,9 @@ class Segment:
 class Buffer:
     """A place for one tensor, or for scratch memory or state of one operator.
 
-    `first` and `last` are the steps [first, last) during which it holds what it must hold; the
-    step after the last operator is the end, when outputs are copied out of the arena.
+    `first` and `last` are the steps [first, last) during which it holds what it must hold (see
+    `Segment`); the step after the last operator is the end, when outputs are copied out of the
+    arena.
     `region` is "arena", "input" (memory of the caller, read only) or "output" (memory of the
     caller; the buffer serves this one output only, and later operators may read it). Buffers of
     one `group` keep their relative offsets and may overlap. `ring_rows` are the rows that are kept:

@@ -20,7 +20,17 @@ from tinyeff.errors import InternalError
 from tinyeff.ir import Buffer, Graph, Op, Plan, Segment, Window
 from tinyeff.planner import sizes
 from tinyeff.planner.validator_records import check_records, check_touched, describe
-from tinyeff.schedule import ALONE, PUSHED, Call, Operand, Stage, StageGroup, Tile, calls_of, schedule
+from tinyeff.schedule import (
+    ALONE,
+    PUSHED,
+    Call,
+    Operand,
+    Stage,
+    StageGroup,
+    Tile,
+    calls_of,
+    schedule,
+)
 
 GARBAGE = -1
 """Tag of bytes that hold nothing anyone may rely on."""
@@ -83,23 +93,36 @@ class _Replay:
             self._read_all(self._rows(i), "the caller")
         groups = schedule(self.graph, self.plan.segments, self.plan.variants, self.plan.flat)
         for number, segment in enumerate(self.plan.segments):
-            self.steps = (segment.first, segment.last)
             self._run_segment(number, segment, groups[number])
         self.steps = (len(self.graph.ops), len(self.graph.ops) + 1)
         for i in self.graph.outputs:
             self._read_all(self._rows(i), "the end")
 
     def _run_segment(self, number: int, segment: Segment, groups: tuple[StageGroup, ...]) -> None:
+        self.steps = (segment.first, segment.last)
         counters = self._private(segment.first, "progress")
         self._write_all(counters, "the row counters")
         self.slid.clear()
-        for group in groups:
-            for stage in group.stages:
-                for tensor in (*(o.tensor for o in stage.operands), *stage.outputs):
-                    self._touch(self.home[tensor])
+        self._touch_all(segment, groups)
         for call in calls_of(number, groups):
+            if segment.strategy == "patch":
+                self.steps = (call.stage.op, call.stage.op + 1)
             self._run_call(call)
         self._read_all(counters, "the row counters")
+
+    def _touch_all(self, segment: Segment, groups: tuple[StageGroup, ...]) -> None:
+        """Patch by patch, inner tensors are used at the steps of their operators; else, and all
+        others, throughout the segment."""
+        whole = (segment.first, segment.last)
+        for stage in (s for group in groups for s in group.stages):
+            own = (stage.op, stage.op + 1) if segment.strategy == "patch" else whole
+            for operand in stage.operands:
+                self.steps = whole if operand.producer == ALONE else own
+                self._touch(self.home[operand.tensor])
+            for tensor in stage.outputs:
+                self.steps = own if stage.inner else whole
+                self._touch(self.home[tensor])
+        self.steps = whole
 
     # Calls ------------------------------------------------------------------------------------
 

@@ -42,6 +42,10 @@ def check_records(graph: Graph, plan: Plan) -> None:
         _require(covered == list(range(segment.first, segment.last)),
                  f"the groups of operators {segment.first} to {segment.last - 1} do not run every "
                  "one of them once, in order")
+        alone = len(segment.groups) == 1 and not segment.groups[0].slides
+        _require(segment.strategy != "patch" or alone,
+                 f"operators {segment.first} to {segment.last - 1} run patch by patch, which takes "
+                 "one group that does not slide")
     _check_tensors(graph, plan)
     for buffer in plan.buffers:
         _check_place(graph, plan, buffer)
@@ -138,24 +142,28 @@ def _check_private(graph: Graph, plan: Plan) -> None:
         _require(not plan.flat[step] or (variant.flat and form == "rows"),
                  f"{describe(op)} runs flat, its variant {variant.name} of form {form} cannot")
     for segment in plan.segments:
-        _check_segment_memory(graph, plan, segment)
+        if segment.strategy == "patch":
+            for step in range(segment.first, segment.last):
+                _check_memory(graph, plan, range(step, step + 1), 0)
+        else:
+            ops = range(segment.first, segment.last)
+            _check_memory(graph, plan, ops, counter_bytes(graph, segment))
 
 
-def _check_segment_memory(graph: Graph, plan: Plan, segment: Segment) -> None:
-    """A segment has its scratch memory once, its states each, and counters for its groups."""
-    ops = range(segment.first, segment.last)
+def _check_memory(graph: Graph, plan: Plan, ops: range, counters: int) -> None:
+    """Operators that run together have scratch memory once, states each, and row counters."""
     mine = [b for b in plan.buffers if b.op is not None and b.op in ops]
     found = sorted((b.name.split()[0], b.size_bytes) for b in mine)
     for b in mine:
-        _require((b.first, b.last) == (segment.first, segment.last),
+        _require((b.first, b.last) == (ops.start, ops.stop),
                  f"'{b.name}' is there during steps [{b.first}, {b.last}), needed during "
-                 f"[{segment.first}, {segment.last})")
+                 f"[{ops.start}, {ops.stop})")
     scratch = max((plan.variants[i].scratch_bytes for i in ops), default=0)
     wanted = [("state", plan.variants[i].state_bytes) for i in ops]
-    wanted += [("scratch", scratch), ("progress", counter_bytes(graph, segment))]
+    wanted += [("scratch", scratch), ("progress", counters)]
     wanted = sorted(w for w in wanted if w[1])
     _require(found == wanted,
-             f"{describe(graph.ops[segment.first])} needs {wanted} bytes with all that runs in its "
+             f"{describe(graph.ops[ops.start])} needs {wanted} bytes with all that runs in its "
              f"segment, the plan has {found}")
 
 
