@@ -197,15 +197,21 @@ def summary(p: Planned) -> Iterator[str]:
            f"scratch and gaps {chosen.scratch_bytes:,}")
     yield (f"flash  {v.flash_bytes:>11,} bytes = constants {foot.const_bytes:,} + code about "
            f"{foot.code_bytes:,} + tables about {foot.table_bytes:,}")
-    yield (f"work   {chosen.macs:>11,} multiply-accumulates; {chosen.strategy}, input "
+    again = f" + {chosen.extra_macs:,} computed again" if chosen.extra_macs else ""
+    yield (f"work   {chosen.macs:>11,} multiply-accumulates{again}; {chosen.strategy}, input "
            f"{chosen.input_memory}, {chosen.target.cpu}")
     yield "arena by strategy: " + ", ".join(
-        f"{name} {both(plan.arena_bytes)}" for name, plan in p.strategies.items())
+        f"{name} {both(plan.arena_bytes)}{_surplus(plan)}" for name, plan in p.strategies.items())
     if foot.input_bytes:
         yield f"The caller must provide the input as well: {both(foot.input_bytes)}."
     if p.graph.is_float:
         yield ("This model computes in float32: planned as if quantized to int8 "
                "(tinyeff quantize does that).")
+
+
+def _surplus(plan: Plan) -> str:
+    """What the plan computes more than once, as it follows a strategy's bytes."""
+    return f" at +{overhead(plan):.1%} MACs" if plan.extra_macs else ""
 
 
 def layer_table(p: Planned, unicode: bool, rows: int, width: int) -> Table:

@@ -9,6 +9,7 @@ from tinyeff.errors import UnsupportedError, UsageError
 from tinyeff.ir import Graph, Limits, Plan, Target
 from tinyeff.planner.budget import arena_budget
 from tinyeff.planner.drawing import draw
+from tinyeff.planner.patches import plan_patch
 from tinyeff.planner.per_layer import plan_per_layer
 from tinyeff.planner.streaming import plan_stream
 from tinyeff.planner.validator import validate
@@ -16,14 +17,15 @@ from tinyeff.planner.verdict import Verdict, judge
 
 __all__ = ["Verdict", "draw", "judge", "plan", "strategies", "validate"]
 
-STRATEGIES = ("auto", "per-layer", "stream")
+STRATEGIES = ("auto", "per-layer", "patch", "stream")
 INPUT_MEMORIES = ("resident", "streamed", "excluded")
 
 
 def plan(graph: Graph, target: Target, limits: Limits) -> Plan:
     """The plan of a graph whose operators carry their variants; always validated.
 
-    Strategy "auto" takes the least work among what fits the SRAM granted, else the smallest arena.
+    Strategy "auto" takes the least work among what fits the SRAM granted, else the smallest arena:
+    layer by layer, else streamed, else in patches where that is smaller still.
     A float graph is planned as if it were int8. Raises UnsupportedError for a strategy or an input
     memory that the planner does not offer. Whether the plan fits the limits is asked of `judge`.
     """
@@ -31,8 +33,8 @@ def plan(graph: Graph, target: Target, limits: Limits) -> Plan:
         raise UnsupportedError(f"strategy '{limits.strategy}' is not supported; "
                                f"use one of {', '.join(STRATEGIES)}")
     if limits.input_memory == "streamed" and limits.strategy not in ("auto", "stream"):
-        raise UnsupportedError("streaming the input needs the stream strategy: per layer, the "
-                               "first operator reads the whole image; use --strategy stream, or "
+        raise UnsupportedError("streaming the input needs the stream strategy: per layer and in "
+                               "patches, the image is needed whole; use --strategy stream, or "
                                "--input-memory resident or excluded")
     if limits.input_memory not in INPUT_MEMORIES:
         raise UsageError(f"input memory '{limits.input_memory}' is not known; "
@@ -57,4 +59,10 @@ def _chosen(graph: Graph, target: Target, limits: Limits) -> Plan:
         whole = plan_per_layer(graph, target, limits)
         if whole.arena_bytes <= budget:
             return whole
-    return plan_stream(graph, target, limits, budget)
+    if limits.strategy == "patch":
+        return plan_patch(graph, target, limits, budget)
+    stream = plan_stream(graph, target, limits, budget)
+    too_large = budget is not None and stream.arena_bytes > budget
+    if limits.strategy == "auto" and too_large and limits.input_memory != "streamed":
+        return min(stream, plan_patch(graph, target, limits, budget), key=lambda p: p.arena_bytes)
+    return stream
