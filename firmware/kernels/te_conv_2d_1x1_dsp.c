@@ -14,15 +14,26 @@ void te_conv_2d_1x1_dsp(const void *params, const int8_t *const *in_rows, int32_
                       .weights = p->weights,
                       .out = out_rows[0],
                       .out_pitch = p->out_pitch,
+                      .pairs = p->pairs,
                       .groups = p->groups,
-                      .rounding = p->rounding};
+                      .rounding = p->rounding,
+                      .constants = p->constants,
+                      .channels = p->out_channels,
+                      .out_min = p->out_min,
+                      .out_max = p->out_max};
     const int8_t *in = in_rows[0] + (x0 * p->stride_x - in_x0) * p->in_pitch;
     (void)n_rows;
     (void)y;
     for (int32_t x = x0; x < x1;) {
         const int32_t pixels = te_block_pixels(x1 - x, p->block_pixels);
-        te_expand_dsp(tile, in, step, p->in_channels, pixels);
-        te_product_dsp(&job, pixels, p->out_channels, p->out_min, p->out_max);
+        if (pixels == 3) {
+            te_expand_3(tile, in, step, p->in_channels);
+        } else {
+            for (int32_t i = 0; i < pixels; i++) {
+                te_expand(tile + i, in + i * step, p->in_channels, pixels);
+            }
+        }
+        te_product_dsp(&job, pixels);
         in += pixels * step;
         job.out += pixels * p->out_pitch;
         x += pixels;

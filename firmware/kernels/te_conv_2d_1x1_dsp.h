@@ -8,12 +8,14 @@
  * packed as te_product_dsp.h says. Scratch: 16 * groups * block_pixels bytes. */
 typedef struct {
     const int32_t *weights;
+    const int8_t *constants; /* of one pixel, or null; see te_product_dsp.h */
     int32_t in_pitch;
     int32_t out_pitch;
     int32_t stride_x;
     int32_t in_channels;
     int32_t out_channels;
-    int32_t groups; /* of four words per pair of output channels */
+    int32_t pairs;  /* of computed output channels */
+    int32_t groups; /* of four words per pair */
     int32_t block_pixels;
     int32_t rounding;
     int32_t out_min;

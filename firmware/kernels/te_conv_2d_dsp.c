@@ -11,12 +11,6 @@ typedef struct {
     int8_t *staged; /* room for one row of a window */
 } source;
 
-/* True where a window's rows lie in memory one value after another, from column `x` up to `end`. */
-static int32_t is_contiguous(const te_conv_2d_dsp_params *p, int32_t x, int32_t end)
-{
-    return x >= 0 && end <= p->in_width && p->dilation_x == 1 && p->in_pitch == p->in_channels;
-}
-
 /* Puts together the part of `row` under the window that starts at column `x`, zero points in place
  * of what lies outside. */
 static const int8_t *stage_row(const source *s, const int8_t *row, int32_t x)
@@ -34,28 +28,35 @@ static const int8_t *stage_row(const source *s, const int8_t *row, int32_t x)
     return s->staged;
 }
 
-/* Expands row `row` of the windows of `pixels` pixels, the first of which starts at column `x`. */
-static int32_t *expand_row(const source *s, const int8_t *row, int32_t x, int32_t *to,
-                           int32_t pixels)
+/* Expands the windows of `pixels` pixels, the first of which starts at column `x`. Three windows
+ * whose rows lie in memory one value after another, as most do, take the short way. */
+static void expand_windows(const source *s, int32_t x, int32_t *to, int32_t pixels)
 {
     const te_conv_2d_dsp_params *p = s->p;
     const int32_t n = p->kernel_width * p->in_channels;
-    int32_t *end = to;
-    if (row == NULL) {
-        const int32_t pair = (int32_t)te_lanes(p->in_zero_point, p->in_zero_point);
-        for (end = to + te_run_words(n) * pixels; to < end; to++) {
-            *to = pair;
-        }
-    } else if (is_contiguous(p, x, x + (pixels - 1) * p->stride_x + p->kernel_width)) {
-        end = te_expand_dsp(to, row + (x - s->in_x0) * p->in_pitch, p->stride_x * p->in_pitch, n,
-                            pixels);
-    } else {
-        for (int32_t i = 0; i < pixels; i++) {
-            const int8_t *staged = stage_row(s, row, x + i * p->stride_x);
-            end = te_expand_one_dsp(to + i, staged, n, pixels) - i;
+    const int32_t end = x + (pixels - 1) * p->stride_x + p->kernel_width;
+    const int32_t is_dense = p->dilation_x == 1 && p->in_pitch == p->in_channels;
+    const int32_t inside = is_dense && x >= 0 && end <= p->in_width;
+    const int32_t offset = (x - s->in_x0) * p->in_pitch;
+    const int32_t step = p->stride_x * p->in_pitch;
+    for (int32_t ky = 0; ky < p->kernel_height; ky++) {
+        const int8_t *row = s->rows[ky * p->dilation_y];
+        if (row == NULL) {
+            const int32_t pair = (int32_t)te_lanes(p->in_zero_point, p->in_zero_point);
+            for (int32_t i = te_run_words(n) * pixels; i > 0; i--) {
+                *to++ = pair;
+            }
+        } else if (inside && pixels == 3) {
+            to = te_expand_3(to, row + offset, step, n);
+        } else {
+            for (int32_t i = 0; i < pixels; i++) {
+                te_expand(to + i,
+                          inside ? row + offset + i * step : stage_row(s, row, x + i * p->stride_x),
+                          n, pixels);
+            }
+            to += te_run_words(n) * pixels;
         }
     }
-    return end;
 }
 
 void te_conv_2d_dsp(const void *params, const int8_t *const *in_rows, int32_t in_x0,
@@ -72,18 +73,19 @@ void te_conv_2d_dsp(const void *params, const int8_t *const *in_rows, int32_t in
                       .weights = p->weights,
                       .out = out_rows[0],
                       .out_pitch = p->out_pitch,
+                      .pairs = p->pairs,
                       .groups = p->groups,
-                      .rounding = p->rounding};
+                      .rounding = p->rounding,
+                      .constants = p->constants,
+                      .channels = p->out_channels,
+                      .out_min = p->out_min,
+                      .out_max = p->out_max};
     (void)n_rows;
     (void)y;
     for (int32_t x = x0; x < x1;) {
         const int32_t pixels = te_block_pixels(x1 - x, p->block_pixels);
-        int32_t *to = tile;
-        for (int32_t ky = 0; ky < p->kernel_height; ky++) {
-            to = expand_row(&from, in_rows[ky * p->dilation_y], x * p->stride_x - p->pad_left, to,
-                            pixels);
-        }
-        te_product_dsp(&job, pixels, p->out_channels, p->out_min, p->out_max);
+        expand_windows(&from, x * p->stride_x - p->pad_left, tile, pixels);
+        te_product_dsp(&job, pixels);
         job.out += pixels * p->out_pitch;
         x += pixels;
     }

@@ -9,6 +9,7 @@
  * Scratch: a tile of 16 * groups * block_pixels bytes, and one row of a window. */
 typedef struct {
     const int32_t *weights;
+    const int8_t *constants; /* of one pixel, or null; see te_product_dsp.h */
     int32_t in_width;
     int32_t in_pitch;
     int32_t out_pitch;
@@ -21,7 +22,8 @@ typedef struct {
     int32_t in_zero_point;
     int32_t in_channels;
     int32_t out_channels;
-    int32_t groups; /* of four words per pair of output channels */
+    int32_t pairs;  /* of computed output channels */
+    int32_t groups; /* of four words per pair */
     int32_t block_pixels;
     int32_t rounding;
     int32_t out_min;

@@ -13,16 +13,18 @@
  * fits 24 bits, which codegen proves. All that a pair of channels needs is read in this order:
  *
  *     weights  S of the biases, A of the biases          2 words
- *              weights, in the order of the tile         `words` words
- *              multiplier, constant, shift               of the first channel
- *              multiplier, constant, shift               of the second channel
+ *              weights, in the order of the tile         4 * `groups` words
+ *              multiplier, constant, shift and place     of the second channel
+ *              multiplier, constant, shift and place     of the first channel
  *
- * From an accumulator to an output, exactly as gemmlowp's two roundings, which codegen proves:
+ * The low byte of the last word is the shift, the rest the channel's number. From an accumulator to
+ * an output, which codegen proves to equal the reference for every input:
  *
  *     TE_HALF_UP    (constant + floor(acc * 2^8 * multiplier / 2^32)) >> shift
  *     TE_HALF_AWAY  (constant - (acc < 0) + round(acc * 2 * multiplier / 2^32)) >> shift
  *
- * saturated to int8; the zero point is part of the constant. */
+ * saturated to int8; the zero point is part of the constant. Channels that are the same for every
+ * input are not among the pairs: the whole pixel is copied from `constants` first. */
 #ifndef TE_PRODUCT_DSP_H
 #define TE_PRODUCT_DSP_H
 
@@ -36,22 +38,20 @@ enum { TE_PRODUCT_PIXELS = 3 }; /* the largest block */
 typedef struct {
     const int32_t *tile;
     const int32_t *weights;
-    int8_t *out;       /* first output channel of the block's first pixel */
+    int8_t *out;       /* channel 0 of the block's first pixel */
     int32_t out_pitch; /* bytes from pixel to pixel */
-    int32_t pairs;     /* of output channels, at least 1 */
+    int32_t pairs;     /* of output channels */
     int32_t groups;    /* of four words, at least 1; the tile is as long */
     int32_t rounding;
+    /* The assembly reads no further. */
+    const int8_t *constants; /* output of the channels that are not computed, or null */
+    int32_t channels;
+    int32_t out_min;
+    int32_t out_max;
 } te_product;
 
-/* All pairs of channels of a block of 1, 2 or 3 pixels. */
-void te_product_1_dsp(const te_product *job);
-void te_product_2_dsp(const te_product *job);
-void te_product_3_dsp(const te_product *job);
-
-/* Channels [0, channels), also an odd number of them, of a block of `pixels` pixels, clamped to
- * [out_min, out_max]. `job->pairs` is set here. */
-void te_product_dsp(te_product *job, int32_t pixels, int32_t channels, int32_t out_min,
-                    int32_t out_max);
+/* All channels of a block of `pixels` pixels, 1 to 3. */
+void te_product_dsp(const te_product *job, int32_t pixels);
 
 /* How many of `left` pixels the next block takes: never a single one where there are others. */
 static inline int32_t te_block_pixels(int32_t left, int32_t most)
@@ -63,14 +63,64 @@ static inline int32_t te_block_pixels(int32_t left, int32_t most)
  * (0, 2) and (1, 3). */
 static inline int32_t te_run_words(int32_t n)
 {
-    return n / 4 * 2 + (n % 4 < 2 ? n % 4 : 2);
+    return (int32_t)((uint32_t)n / 4u * 2u + ((n & 3) < 2 ? (uint32_t)n & 3u : 2u));
 }
 
-/* Expands a run of `n` values of each of `pixels` pixels, which start `step` bytes apart, to the
- * tile; returns where the next run belongs. */
-int32_t *te_expand_dsp(int32_t *to, const int8_t *from, int32_t step, int32_t n, int32_t pixels);
+/* Expands the last `n` values of a run, 1 to 3, to one word and, from two values on, another one.
+ * Lanes without a value may hold anything: their weights are zero. */
+static inline void te_expand_rest(int32_t *first, int32_t *second, const int8_t *from, int32_t n)
+{
+    *first = from[0];
+    if (n > 1) {
+        *second = from[1];
+    }
+    if (n > 2) {
+        *first = (int32_t)te_pkhbt((uint32_t)from[0], (uint32_t)from[2]);
+    }
+}
 
-/* The same for one pixel of a block of `pixels`; `to` is its first word. */
-int32_t *te_expand_one_dsp(int32_t *to, const int8_t *from, int32_t n, int32_t pixels);
+/* Expands a run of `n` values to every `pixels`-th word of the tile; returns where the pixel's next
+ * word belongs. */
+static inline int32_t *te_expand(int32_t *to, const int8_t *from, int32_t n, int32_t pixels)
+{
+    for (; n >= 4; n -= 4) {
+        const uint32_t word = te_load4(from);
+        from += 4;
+        to[0] = (int32_t)te_sxtb16(word);
+        to[pixels] = (int32_t)te_sxtb16_ror8(word);
+        to += 2 * pixels;
+    }
+    if (n > 0) {
+        te_expand_rest(to, to + pixels, from, n);
+        to += (n < 2 ? 1 : 2) * pixels;
+    }
+    return to;
+}
+
+/* Expands a run of `n` values of each of three pixels that start `step` bytes apart; returns where
+ * the next run belongs. */
+static inline int32_t *te_expand_3(int32_t *to, const int8_t *from, int32_t step, int32_t n)
+{
+    for (; n >= 4; n -= 4) {
+        const uint32_t a = te_load4(from);
+        const uint32_t b = te_load4(from + step);
+        const uint32_t c = te_load4(from + 2 * step);
+        from += 4;
+        to[0] = (int32_t)te_sxtb16(a);
+        to[1] = (int32_t)te_sxtb16(b);
+        to[2] = (int32_t)te_sxtb16(c);
+        to[3] = (int32_t)te_sxtb16_ror8(a);
+        to[4] = (int32_t)te_sxtb16_ror8(b);
+        to[5] = (int32_t)te_sxtb16_ror8(c);
+        to += 6;
+    }
+    if (n > 0) {
+        te_expand_rest(to, to + 3, from, n);
+        te_expand_rest(to + 1, to + 4, from + step, n);
+        te_expand_rest(to + 2, to + 5, from + 2 * step, n);
+        to += n < 2 ? 3 : 6;
+    }
+    return to;
+}
 
 #endif

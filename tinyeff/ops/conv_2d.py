@@ -12,11 +12,13 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tinyeff import fixed_point
 from tinyeff.ir import Array, ConstArray, Graph, Kernel, Target, Variant, Window
-from tinyeff.ops import conv_2d_dsp
+from tinyeff.ops import dsp_product
 from tinyeff.ops import operator as o
 from tinyeff.ops.build import GraphBuilder
+from tinyeff.ops.dsp_packing import fits_lanes
+from tinyeff.ops.dsp_rounding import Rounding, conv_rounding
 from tinyeff.ops.operator import Node, Operator, Padding
-from tinyeff.ops.weights import folded_bias, image_limits, weight_limits
+from tinyeff.ops.weights import accumulator_range, folded_bias, image_limits, weight_limits
 
 CODE_BYTES = 616
 """Of the portable kernel on a Cortex-M4."""
@@ -161,16 +163,34 @@ class Conv2D(Operator[Conv2DAttrs]):
 
     def _dsp_variant(self, node: Node[Conv2DAttrs]) -> Variant | None:
         """The DSP kernel, where it is proven to be exact; a float graph counts as if it were."""
-        weights = self.filters(node)
-        if weights.shape[3] != node.input(0).channels:
+        if self.filters(node).shape[3] != node.input(0).channels:
             return None  # groups
-        is_int8 = o.is_int8(node.input(0), node.input(1), node.output)
-        if is_int8 and conv_2d_dsp.rounding_of(node, self._packed(node)) is None:
-            return None
-        return conv_2d_dsp.variant(node, weights, self.is_pointwise(node))
+        product, pointwise = self._product(node), self.is_pointwise(node)
+        computed = node.output.channels
+        if o.is_int8(node.input(0), node.input(1), node.output):
+            rounding = self._dsp_rounding(node)
+            if rounding is None or not fits_lanes(product.weights, rounding):
+                return None
+            computed = int(rounding.computed.sum())
+        return dsp_product.variant(product, computed, 1 if pointwise else 0, pointwise)
 
-    def _packed(self, node: Node[Conv2DAttrs]) -> conv_2d_dsp.Filters:
-        return conv_2d_dsp.Filters(self.filters(node), self._bias(node), *self._multipliers(node))
+    def _product(self, node: Node[Conv2DAttrs]) -> dsp_product.Product:
+        a = node.attrs
+        return dsp_product.Product(node.input(0), node.output, self.filters(node), a.stride[1],
+                                   a.dilation, a.padding)
+
+    def _dsp_rounding(self, node: Node[Conv2DAttrs]) -> Rounding | None:
+        quant = node.output.quant
+        assert quant is not None
+        return conv_rounding(
+            *self._multipliers(node), accumulator_range(self._bias(node), self.filters(node)),
+            quant.zero_point, fixed_point.activation_range(node.attrs.activation, quant))
+
+    def _dsp_kernel(self, node: Node[Conv2DAttrs], variant: Variant) -> Kernel:
+        rounding, quant = self._dsp_rounding(node), node.output.quant
+        assert rounding is not None and quant is not None
+        clamp = fixed_point.activation_range(node.attrs.activation, quant)
+        return dsp_product.kernel(self._product(node), self._bias(node), rounding, clamp, variant)
 
     def const_bytes(self, node: Node[Conv2DAttrs]) -> int:
         """Bytes of weights, and of bias, multiplier and shift of each output channel."""
@@ -182,8 +202,8 @@ class Conv2D(Operator[Conv2DAttrs]):
         return _kernel(node) == (1, 1) and a.stride == (1, 1) and a.padding.is_none
 
     def lower(self, node: Node[Conv2DAttrs], variant: Variant) -> Kernel:
-        if variant.name.startswith(conv_2d_dsp.PREFIX):
-            return conv_2d_dsp.kernel(node, self._packed(node), variant)
+        if variant.name.startswith(dsp_product.PREFIX):
+            return self._dsp_kernel(node, variant)
         filters, fields = self.filters(node), self.window_fields(node)
         groups = node.input(0).channels // filters.shape[3]
         fields = (

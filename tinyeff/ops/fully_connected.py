@@ -12,8 +12,11 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tinyeff import fixed_point
 from tinyeff.ir import Array, ConstArray, Graph, Kernel, Target, Variant, Window
+from tinyeff.ops import dsp_product
 from tinyeff.ops import operator as o
 from tinyeff.ops.build import GraphBuilder
+from tinyeff.ops.dsp_packing import fits_lanes
+from tinyeff.ops.dsp_rounding import Rounding, product_rounding
 from tinyeff.ops.operator import Node, Operator
 from tinyeff.ops.weights import accumulator_range, folded_bias, weight_limits
 
@@ -162,10 +165,45 @@ class FullyConnected(Operator[FullyConnectedAttrs]):
         scales = len(weights.quant.scales) if weights.quant is not None else 1
         const_bytes = weights.elements + 4 * weights.shape[0] + 12 * scales
         flat = node.input(0).channels == weights.shape[1]
+        dsp = self._dsp_variant(node, flat) if o.has_dsp(target) else None
+        if dsp is not None:
+            return (dsp,)
         return (Variant("portable", const_bytes=const_bytes, code_bytes=CODE_BYTES,
                         cost=8 * self.macs(node), flat=flat),)
 
+    def _dsp_variant(self, node: Node[FullyConnectedAttrs], flat: bool) -> Variant | None:
+        """The DSP kernel, where it is proven to be exact; a float graph counts as if it were."""
+        product = self._product(node)
+        if product is None:
+            return None
+        computed = node.output.channels
+        if o.is_int8(node.input(0), node.input(1), node.output):
+            rounding = self._dsp_rounding(node)
+            if rounding is None or not fits_lanes(product.weights, rounding):
+                return None
+            computed = int(rounding.computed.sum())
+        return dsp_product.variant(product, computed, int(flat and self._by_pixel(node)), flat)
+
+    def _product(self, node: Node[FullyConnectedAttrs]) -> dsp_product.Product | None:
+        """The layer as a convolution of each pixel or of the whole map, where it is one."""
+        x, out, weights = node.input(0), node.output, node.input(1).data
+        assert weights is not None
+        if self._by_pixel(node):
+            return dsp_product.Product(x, out, weights.reshape(len(weights), 1, 1, -1))
+        if out.rows * out.pixels > 1:
+            return None
+        return dsp_product.Product(
+            x, out, weights.reshape(len(weights), x.rows, x.pixels, x.channels))
+
+    def _dsp_rounding(self, node: Node[FullyConnectedAttrs]) -> Rounding | None:
+        quant = node.output.quant
+        assert quant is not None
+        return product_rounding(self._scales(node), self._ranges(node), quant.zero_point,
+                                fixed_point.activation_range(node.attrs.activation, quant))
+
     def lower(self, node: Node[FullyConnectedAttrs], variant: Variant) -> Kernel:
+        if variant.name.startswith(dsp_product.PREFIX):
+            return self._dsp_kernel(node, variant)
         x, weights, out = node.input(0), node.input(1), node.output
         assert weights.data is not None and out.quant is not None
         multipliers, shifts = self._multipliers(node)
@@ -187,6 +225,12 @@ class FullyConnected(Operator[FullyConnectedAttrs]):
         )
         source = "te_fully_connected"
         return Kernel(source, f"{source}_params", fields, (source,))
+
+    def _dsp_kernel(self, node: Node[FullyConnectedAttrs], variant: Variant) -> Kernel:
+        product, rounding, quant = self._product(node), self._dsp_rounding(node), node.output.quant
+        assert product is not None and rounding is not None and quant is not None
+        clamp = fixed_point.activation_range(node.attrs.activation, quant)
+        return dsp_product.kernel(product, self._bias(node), rounding, clamp, variant)
 
     def cases(self) -> Iterator[Graph]:
         shapes: list[tuple[str, tuple[int, ...], int, int, bool, bool, str]] = [
