@@ -72,6 +72,17 @@ def test_recursion_has_no_bound(compiler: str) -> None:
     assert result.stack_bytes > 60
 
 
+def test_a_naked_function_counts_with_what_it_pushes() -> None:
+    before = """
+    static __attribute__((naked, noinline)) void pushes(int8_t *out)
+    {
+        __asm volatile("push {r4-r11}\\n movs r4, #0\\n str r4, [r0]\\n pop {r4-r11}\\n bx lr");
+    }
+    """
+    result = emulate(resident("pushes(output);", before=before), ZEROS)
+    assert result.stack_bound_bytes == result.stack_bytes == 32 + 8
+
+
 def test_frames_of_assembly_come_from_its_instructions() -> None:
     code = """
         push {r4, lr}

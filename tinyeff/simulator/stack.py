@@ -14,8 +14,8 @@ def stack_bound(program: Program, frames: Mapping[str, int], entries: Iterable[s
     """Bytes of stack below the caller of `entries`, or None where it cannot be known.
 
     `frames` are the compiler's. A call through a pointer may reach every function whose address
-    lies in the program's data. Functions of libraries, for which the compiler reports nothing,
-    count with all that their instructions push. Recursion has no bound.
+    lies in the program's data. Functions of libraries and assembly, for which the compiler reports
+    nothing, count with all that their instructions push. Recursion has no bound.
     """
     graph = _Calls(program, frames)
     depths = [graph.depth(program.symbol(name), ()) for name in entries]
@@ -48,9 +48,9 @@ class _Calls:
         return self._depths[function.address]
 
     def _own(self, function: Symbol) -> int:
-        if function.name in self._frames:
-            return self._frames[function.name]
-        return sum(i.stack_bytes for i in self._instructions(function))
+        # Of functions written in assembly the compiler knows nothing, or says 0.
+        return self._frames.get(function.name, 0) or sum(
+            i.stack_bytes for i in self._instructions(function))
 
     def _callees(self, function: Symbol) -> list[tuple[Symbol, bool]]:
         return [t for i in self._instructions(function) for t in self._targets(function, i)]
