@@ -6,7 +6,7 @@ void te_transpose(const void *params, const int8_t *const *in, int8_t *const *ou
     const te_transpose_params *p = params;
     const int32_t last = p->rank - 1;
     int32_t index[TE_TRANSPOSE_MAX_RANK] = {0};
-    int32_t from = 0;
+    int32_t from = p->start;
     int8_t *to = out[0];
     (void)scratch;
     for (;;) {

@@ -7,9 +7,10 @@
 #define TE_TRANSPOSE_MAX_RANK 6
 
 /* Writes the output in order; loop i, outermost first, takes `size[i]` steps of `stride[i]` bytes
- * through the input. */
+ * through the input, all from byte `start` on. */
 typedef struct {
     int32_t rank; /* 1 to TE_TRANSPOSE_MAX_RANK */
+    int32_t start;
     const int32_t *size;
     const int32_t *stride;
 } te_transpose_params;

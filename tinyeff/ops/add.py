@@ -24,7 +24,8 @@ class Add(Elementwise):
     """Source of the arithmetic: reference_integer_ops::AddFunc and Prepare in add.cc of LiteRT."""
 
     kind = "ADD"
-    code_bytes = 728
+    uint8 = True
+    code_bytes = 720
     cycles_per_value = 60
     function = "te_add"
     sign = 1

@@ -93,18 +93,31 @@ class GraphBuilder:
 
         `like` takes the quantization of another tensor instead.
         """
+        (output,) = self.ops(kind, inputs, attrs, scale, zero_point, like)
+        return output
+
+    def ops(
+        self,
+        kind: str,
+        inputs: list[int | None],
+        attrs: Any,
+        scale: float = 0.5,
+        zero_point: int = 0,
+        like: int | None = None,
+    ) -> tuple[int, ...]:
+        """As `op`, for an operator of any number of outputs of one quantization."""
         from tinyeff.ops import operator_of  # here: the operators import this module
 
         indices = tuple(ABSENT if i is None else i for i in inputs)
         tensors = tuple(None if i is None else self._tensors[i] for i in inputs)
-        (shape,) = operator_of(kind).output_shapes(Node(kind, attrs, tensors, ()))
+        shapes = operator_of(kind).output_shapes(Node(kind, attrs, tensors, ()))
         if like is not None:
             quant = self._tensors[like].quant
             assert quant is not None
             scale, zero_point = quant.scale, quant.zero_point
-        output = self.activation(shape, scale, zero_point)
-        self._ops.append(Op(kind, f"{kind.lower()}_{len(self._ops)}", indices, (output,), attrs))
-        return output
+        outputs = tuple(self.activation(shape, scale, zero_point) for shape in shapes)
+        self._ops.append(Op(kind, f"{kind.lower()}_{len(self._ops)}", indices, outputs, attrs))
+        return outputs
 
     def graph(self, *outputs: int) -> Graph:
         """The graph with the given outputs; its flatbuffer is written by the reader package."""

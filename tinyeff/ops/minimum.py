@@ -22,7 +22,7 @@ class Minimum(Elementwise):
     kind = "MINIMUM"
     version = 2
     fused = ("none",)
-    code_bytes = 300
+    code_bytes = 348
     cycles_per_value = 10
     function = "te_minimum"
     choose: Any = np.minimum

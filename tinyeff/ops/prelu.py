@@ -37,7 +37,7 @@ class Prelu(Elementwise):
     kind = "PRELU"
     version = 1
     fused = ("none",)
-    code_bytes = 600
+    code_bytes = 576
     cycles_per_value = 32
 
     def read(self, options: Any, node: Node[None]) -> ElementwiseAttrs:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tinyeff.ir import Array, Graph, Kernel, Target, Variant
+from tinyeff.ir import Graph
 from tinyeff.ops import operator as o
 from tinyeff.ops.build import GraphBuilder
-from tinyeff.ops.operator import Node, Operator
+from tinyeff.ops.operator import Node
+from tinyeff.ops.view import View
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,11 @@ def resolved(shape: tuple[int, ...], elements: int) -> tuple[int, ...]:
     return shape
 
 
-class Reshape(Operator[ReshapeAttrs]):
+class Reshape(View[ReshapeAttrs]):
     """Moves nothing: the output is the input's memory."""
 
     kind = "RESHAPE"
-    version = 1
-    form = "view"
-    in_place = "always: the output is the input's memory"
+    uint8 = True
 
     def read(self, options: Any, node: Node[None]) -> ReshapeAttrs:
         # LiteRT takes the second input if it is a vector, else the option. A shape that is
@@ -71,15 +70,6 @@ class Reshape(Operator[ReshapeAttrs]):
         if shape is not None and shape.data is None:
             yield (f"its shape is computed at run time by '{shape.name}'; convert the model with a "
                    "fixed batch of 1")
-
-    def evaluate(self, node: Node[ReshapeAttrs], inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-        return (inputs[0].reshape(node.attrs.shape),)
-
-    def variants(self, node: Node[ReshapeAttrs], target: Target) -> tuple[Variant, ...]:
-        return ()
-
-    def lower(self, node: Node[ReshapeAttrs], variant: Variant) -> Kernel:
-        raise AssertionError("a view has no kernel")
 
     def cases(self) -> Iterator[Graph]:
         shapes: list[tuple[str, tuple[int, ...], tuple[int, ...], tuple[int, ...] | None]] = [

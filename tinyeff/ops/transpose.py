@@ -55,6 +55,7 @@ class Transpose(Operator[TransposeAttrs]):
 
     kind = "TRANSPOSE"
     version = 2
+    uint8 = True
     form = "whole"
     in_place = "always where only dimensions of size 1 move"
 
@@ -95,13 +96,14 @@ class Transpose(Operator[TransposeAttrs]):
         if self.form_of(node) == "view":
             return ()
         loops = merged(node.input(0).shape, node.attrs.perm)
-        return (Variant("portable", const_bytes=8 * len(loops), code_bytes=180,
+        return (Variant("portable", const_bytes=8 * len(loops), code_bytes=188,
                         cost=6 * node.output.elements),)
 
     def lower(self, node: Node[TransposeAttrs], variant: Variant) -> Kernel:
         loops = merged(node.input(0).shape, node.attrs.perm)
         fields = (
             ("rank", len(loops)),
+            ("start", 0),
             ("size", o.int32([size for size, _ in loops])),
             ("stride", o.int32([stride for _, stride in loops])),
         )
