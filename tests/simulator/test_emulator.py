@@ -188,17 +188,27 @@ def test_faults_name_function_and_line(body: str, what: str) -> None:
         assert "stopped in m_run (m.c:2" in caught.value.message
 
 
+GROW = """
+static int grow(int n)
+{
+    volatile char a[256];
+    for (int i = 0; i < 256; i++) a[i] = (char)n;
+    return n == 0 ? 0 : grow(n - 1) + a[0];
+}
+"""
+
+
 def test_a_stack_that_outgrows_its_place_faults() -> None:
-    grow = """
-    static int grow(int n)
-    {
-        volatile char a[256];
-        a[0] = (char)n;
-        return n == 0 ? 0 : grow(n - 1) + a[0];
-    }
-    """
+    body = "for (int i = 0; i < 4; i++) output[i] = (int8_t)grow(40);"
     with pytest.raises(InternalError, match=r"stopped in .*write to unmapped memory at 0x1ffff"):
-        emulate(resident("output[0] = (int8_t)grow(40);", before=grow), [FOUR])
+        emulate(resident(body, before=GROW), [FOUR])
+
+
+def test_a_stack_that_outgrows_its_place_is_found_where_memory_lies_below() -> None:
+    needs("qemu-system-arm")
+    body = "for (int i = 0; i < 4; i++) output[i] = (int8_t)grow(40);"
+    with pytest.raises(InternalError, match="m needs more than the 8192 bytes of stack"):
+        emulate(resident(body, before=GROW), [FOUR], "cortex-m55")
 
 
 def test_an_error_code_is_reported() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.shared import needs
-from tests.simulator.programs import assembly, needs_compiler
+from tests.simulator.programs import assembly, needs_compiler, resident
 from tinyeff.simulator.emulator import EmulationResult, emulate
 from tinyeff.simulator.flash import NUCLEO_L4R5ZI
 from tinyeff.simulator.profile import FLASH_READS
@@ -104,3 +104,96 @@ def test_no_wait_states_cost_nothing() -> None:
     fast = replace(NUCLEO_L4R5ZI, wait_states=0)
     sources = _code(800)
     assert emulate(sources, [INPUT], flash=fast).cycles == emulate(sources, [INPUT]).cycles
+
+
+# A pointwise convolution as stacks built on CMSIS-NN compute it: inputs copied to 16 bits, then two
+# output channels by two pixels at a time, weights unpacked from flash, a requantization per channel.
+CMSIS = """
+#define UNPACK(even, odd, from) \\
+    do { \\
+        uint32_t word_, raw_; \\
+        __builtin_memcpy(&word_, from, 4); \\
+        from += 4; \\
+        __asm volatile("sxtb16 %0, %1, ror #8" : "=r"(odd) : "r"(word_)); \\
+        __asm volatile("sxtb16 %0, %1" : "=r"(raw_) : "r"(word_)); \\
+        __asm volatile("pkhtb %0, %1, %2, asr #16" : "=r"(even) : "r"(odd), "r"(raw_)); \\
+        __asm volatile("pkhbt %0, %1, %2, lsl #16" : "=r"(odd) : "r"(raw_), "r"(odd)); \\
+    } while (0)
+#define SMLAD(x, y, sum) __asm volatile("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(x), "r"(y))
+enum { CHANNELS = 64 };
+static const int8_t weights[CHANNELS * CHANNELS] = {1, 2, 3};
+static const int32_t multipliers[CHANNELS] = {1518500250}, shifts[CHANNELS] = {-6};
+static const int32_t biases[CHANNELS] = {7};
+
+static int8_t requantize(int32_t sum, int32_t multiplier, int32_t shift)
+{
+    const int32_t left = shift > 0 ? shift : 0, right = shift > 0 ? 0 : -shift;
+    const int64_t product = (int64_t)(sum << left) * multiplier + (1 << 30);
+    int32_t v = (int32_t)(product >> 31);
+    const int32_t mask = (1 << right) - 1, rest = v & mask;
+    v = (v >> right) + (rest > (mask >> 1) + (v < 0) ? 1 : 0);
+    return (int8_t)(v < -128 ? -128 : v > 127 ? 127 : v);
+}
+
+static void expand(const int8_t *in, int16_t *out, int32_t offset)
+{
+    for (int i = 0; i < CHANNELS / 4; i++) {
+        uint32_t even, odd;
+        const uint32_t offsets = (uint32_t)offset * 0x10001u;
+        UNPACK(even, odd, in);
+        __asm volatile("sadd16 %0, %0, %1" : "+r"(even) : "r"(offsets));
+        __asm volatile("sadd16 %0, %0, %1" : "+r"(odd) : "r"(offsets));
+        __builtin_memcpy(out, &even, 4);
+        __builtin_memcpy(out + 2, &odd, 4);
+        out += 4;
+    }
+}
+
+static __attribute__((noinline)) void pair(const int16_t *columns, volatile int8_t *out)
+{
+    const int8_t *w0 = weights;
+    for (int o = 0; o < CHANNELS; o += 2) {
+        const int8_t *w1 = w0 + CHANNELS;
+        const int16_t *b0 = columns, *b1 = columns + CHANNELS;
+        int32_t s0 = biases[o], s1 = s0, s2 = biases[o + 1], s3 = s2;
+        for (int k = 0; k < CHANNELS / 4; k++) {
+            uint32_t a01, a02, a11, a12, x, y;
+            UNPACK(a01, a02, w0);
+            UNPACK(a11, a12, w1);
+            __builtin_memcpy(&x, b0, 4);
+            __builtin_memcpy(&y, b1, 4);
+            SMLAD(a01, x, s0); SMLAD(a01, y, s1); SMLAD(a11, x, s2); SMLAD(a11, y, s3);
+            __builtin_memcpy(&x, b0 + 2, 4);
+            __builtin_memcpy(&y, b1 + 2, 4);
+            SMLAD(a02, x, s0); SMLAD(a02, y, s1); SMLAD(a12, x, s2); SMLAD(a12, y, s3);
+            b0 += 4;
+            b1 += 4;
+        }
+        w0 += CHANNELS;
+        out[0] = requantize(s0, multipliers[o], shifts[o]);
+        out[1] = requantize(s1, multipliers[o], shifts[o]);
+        out[2] = requantize(s2, multipliers[o + 1], shifts[o + 1]);
+        out[3] = requantize(s3, multipliers[o + 1], shifts[o + 1]);
+    }
+}
+"""
+
+
+def test_code_like_cmsis_nn_takes_what_boards_take() -> None:
+    """Whole models on a NUCLEO-L4R5ZI at 120 MHz: 1.45 to 1.65 cycles per instruction, +- 10 %."""
+    body = """
+    int8_t *in = arena;
+    int16_t *columns = (int16_t *)((int8_t *)arena + 2 * CHANNELS);
+    for (int i = 0; i < 2 * CHANNELS; i++) in[i] = (int8_t)i;
+    for (int n = 0; n < 100; n++) {
+        expand(in, columns, n);
+        expand(in + CHANNELS, columns + CHANNELS, n);
+        pair(columns, output);
+    }"""
+    sources = resident(body, before=CMSIS, arena_bytes=384)
+    result = emulate(sources, [INPUT], flash=NUCLEO_L4R5ZI)
+    assert result.cycles is not None
+    print(f"cycles per instruction: {result.cycles / result.instructions:.2f}")
+    assert 0.9 * 1.45 <= result.cycles / result.instructions <= 1.1 * 1.65
+    assert result.cycle_model is not None
+    assert "NUCLEO-L4R5ZI at 120 MHz" in result.cycle_model.error

@@ -167,6 +167,8 @@ def _counted(
     if profile != "none" and session.interface.steps:
         layers = layer_counts(accountant, intervals, session.layer_names, session.interface)
     result = _result(build, session, first, second, instructions)
+    if model is not None and flash is not None:
+        model = replace(model, error=f"{model.error}; {flash.error}")
     return replace(result, cycles=cycles, cycle_model=model, functions=functions, layers=layers)
 
 

@@ -31,13 +31,14 @@ class MemoryMap:
     """The memory that a program may use; every other address faults.
 
     `stack_bytes` lie at the bottom of SRAM, so that a stack that grows too far leaves SRAM and
-    faults instead of overwriting data.
+    faults instead of overwriting data. `boot` holds the vectors where they are not in flash.
     """
 
     name: str
     flash: Region
     sram: Region
     stack_bytes: int = 8 * KIB
+    boot: Region | None = None
 
 
 def memory_map(

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tinyeff.errors import InternalError, MissingProgramError, UnsupportedError, UsageError
 from tinyeff.simulator.engine import Engine, Job, LayerTime, Run
-from tinyeff.simulator.memory_map import KIB, MIB, MemoryMap, memory_map
+from tinyeff.simulator.memory_map import KIB, MIB, MemoryMap, Region, memory_map
 
 PROGRAM = "qemu-system-arm"
 HOW_TO_GET = ("install QEMU 7 or later (Debian: apt install qemu-system-arm, macOS: brew install "
@@ -49,9 +49,11 @@ _MPS2 = memory_map("an MPS2 board", 4 * MIB, 4 * MIB, flash_origin=0)
 MACHINES: dict[str, Machine] = {
     "cortex-m4": Machine("mps2-an386", _MPS2, ("TE_EMULATOR_CMSDK_TIMER=0x40000000u",), 25_000_000),
     "cortex-m7": Machine("mps2-an500", _MPS2, ("TE_EMULATOR_CMSDK_TIMER=0x40000000u",), 25_000_000),
+    # Its memory at address 0 is small; the rest lies in the board's DRAM.
     "cortex-m55": Machine(
         "mps3-an547",
-        memory_map("an MPS3 board", 512 * KIB, 4 * MIB, flash_origin=0, sram_origin=0x2100_0000),
+        MemoryMap("an MPS3 board", Region("flash", 0x6000_0000, 64 * MIB),
+                  Region("sram", 0x7000_0000, 64 * MIB), boot=Region("boot", 0, 512 * KIB)),
         ("TE_EMULATOR_SSE_COUNTER=0x58100000u",), 32_000_000,
     ),
 }
@@ -117,26 +119,20 @@ def _arguments(
 ) -> list[str]:
     dump = job.program.symbol("te_emulator_dump")
     table = b"".join(struct.pack("<II", address, size) for address, size in reads)
-    fill = [*job.fill, (dump.address, table.ljust(dump.size_bytes, b"\0"))]
+    code = {s.address: s.data for s in job.program.segments}
+    # What lies at address 0 goes in as the kernel, the rest beside it. As an ELF file, memory that
+    # is not to be initialized would collide with what fills it.
+    (folder / "kernel.bin").write_bytes(code.pop(0))
+    fill = [*code.items(), *job.fill, (dump.address, table.ljust(dump.size_bytes, b"\0"))]
     devices = []
     for number, (address, data) in enumerate(fill):
         if data:
             (folder / f"fill{number}.bin").write_bytes(data)
             devices += ["-device", f"loader,file=fill{number}.bin,addr=0x{address:x},force-raw=on"]
-    # As an ELF file, memory that is not to be initialized would collide with what fills it.
-    (folder / "flash.bin").write_bytes(_flash_image(job))
     return ["-machine", machine.name, "-display", "none", "-serial", "none", "-monitor", "none",
             "-icount", f"shift={_shift(job)},align=off,sleep=off",
             "-semihosting-config", "enable=on,target=native",
-            "-kernel", "flash.bin", *devices]
-
-
-def _flash_image(job: Job) -> bytes:
-    flash, segments = job.memory.flash, job.program.segments
-    image = bytearray(max(s.address + len(s.data) for s in segments) - flash.origin)
-    for s in segments:
-        image[s.address - flash.origin : s.address - flash.origin + len(s.data)] = s.data
-    return bytes(image)
+            "-kernel", "kernel.bin", *devices]
 
 
 def _execute(command: Sequence[str], folder: Path, job: Job) -> None:

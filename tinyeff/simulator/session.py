@@ -83,6 +83,9 @@ class Session:
                                 f"in the emulated {self.place.cpu.name}")
         self._check_guards(low, high, paint)
         used = np.flatnonzero(np.frombuffer(stack, np.uint8) != paint)
+        if used.size and used[0] == 0:
+            raise InternalError(f"{self.interface.name} needs more than the {len(stack)} bytes of "
+                                f"stack that the program on {self.place.memory.name} has")
         depth = pointer - (self.stack + int(used[0])) if used.size else 0
         return Pass(run, tuple(outputs), np.frombuffer(arena, np.uint8) != paint, max(0, depth))
 
