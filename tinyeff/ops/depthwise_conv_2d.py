@@ -10,6 +10,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tinyeff.ir import Array, Graph, Kernel, Target, Variant
+from tinyeff.ops import depthwise_dsp
 from tinyeff.ops import operator as o
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.conv_2d import Conv2D, Conv2DAttrs
@@ -52,10 +53,19 @@ class DepthwiseConv2D(Conv2D):
         return (self._output_shape(node, weights[3]),)
 
     def variants(self, node: Node[Conv2DAttrs], target: Target) -> tuple[Variant, ...]:
+        dsp = depthwise_dsp.variant(node, self.filters(node)) if o.has_dsp(target) else None
+        is_int8 = o.is_int8(node.input(0), node.input(1), node.output)
+        if dsp is not None and (not is_int8 or self._dsp_rounding(node) is not None):
+            return (dsp,)
         return (Variant("portable", const_bytes=self.const_bytes(node), code_bytes=CODE_BYTES,
                         cost=10 * self.macs(node), flat=self.is_pointwise(node)),)
 
     def lower(self, node: Node[Conv2DAttrs], variant: Variant) -> Kernel:
+        if variant.name == depthwise_dsp.NAME:
+            rounding = self._dsp_rounding(node)
+            assert rounding is not None
+            return depthwise_dsp.kernel(
+                node, self.filters(node), self._bias(node), rounding, variant)
         weights, channels = node.input(1).data, node.input(0).channels
         assert weights is not None
         fields = (

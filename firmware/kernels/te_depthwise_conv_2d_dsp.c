@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT-0 */
+#include "te_depthwise_conv_2d_dsp.h"
+
+#include "te_dsp.h"
+#include "te_product_dsp.h" /* the kinds of rounding */
+
+/* Columns [x, x + columns) of the image, expanded; `plane` words lie between channels. */
+typedef struct {
+    int32_t *planes;
+    int32_t plane;
+    int32_t pairs;
+    int32_t x;
+    int32_t columns;
+} expansion;
+
+/* What is to be computed from the planes of a block, channel by channel. The assembly counts on the
+ * order; it changes what is marked with *. */
+typedef struct {
+    const int32_t *x;       /* * next window */
+    const int32_t *weights; /* * of the channel: bias, weights, multiplier, constant, shift */
+    int32_t rounds;         /* groups of four words in a window */
+    int32_t step;           /* bytes from window to window */
+    int8_t *out;            /* * next output */
+    int32_t pitch;
+    int32_t left;           /* * pairs of outputs */
+    int32_t back_x;         /* the last pair starts as many bytes earlier, */
+    int32_t back_out;       /* so that it is a pair also of an odd number */
+    int32_t channels;       /* * */
+    int32_t plane;          /* bytes */
+    int32_t pairs;          /* of outputs of a channel, at least 1 */
+    const int32_t *first_x; /* * first window of the channel */
+    int8_t *first_out;      /* * */
+} window_job;
+
+/* ---- From int8 rows to planes ------------------------------------------------------------------
+ */
+
+static inline uint32_t load_channels(const int8_t *from, int32_t channels)
+{
+    uint32_t word = 0;
+    if (channels >= 4) {
+        return te_load4(from);
+    }
+    for (int32_t c = 0; c < channels; c++) {
+        word |= (uint32_t)(uint8_t)from[c] << (8 * c);
+    }
+    return word;
+}
+
+/* One pair of rows of `n` columns; a row is `step` bytes from column to column. */
+static inline void expand_pair(int32_t *to, const expansion *e, const int8_t *a, int32_t a_step,
+                               const int8_t *b, int32_t b_step, int32_t n, int32_t channels)
+{
+    const int32_t plane = e->plane;
+    const int32_t pairs = e->pairs;
+    for (; n > 0; n--) {
+        const uint32_t upper = load_channels(a, channels);
+        const uint32_t lower = load_channels(b, channels);
+        const uint32_t even_a = te_sxtb16(upper);
+        const uint32_t odd_a = te_sxtb16_ror8(upper);
+        const uint32_t even_b = te_sxtb16(lower);
+        const uint32_t odd_b = te_sxtb16_ror8(lower);
+        a += a_step;
+        b += b_step;
+        to[0] = (int32_t)te_pkhbt(even_a, even_b);
+        to[plane] = (int32_t)te_pkhbt(odd_a, odd_b);
+        to[2 * plane] = (int32_t)te_pkhtb(even_a, even_b);
+        to[3 * plane] = (int32_t)te_pkhtb(odd_a, odd_b);
+        to += pairs;
+    }
+}
+
+/* The last of an odd number of rows: channels 0 and 2 share a word, as do 1 and 3. */
+static inline void expand_single(int32_t *to, const expansion *e, const int8_t *a, int32_t a_step,
+                                 int32_t n, int32_t channels)
+{
+    const int32_t plane = e->plane;
+    const int32_t pairs = e->pairs;
+    for (; n > 0; n--) {
+        const uint32_t word = load_channels(a, channels);
+        const int32_t even = (int32_t)te_sxtb16(word);
+        const int32_t odd = (int32_t)te_sxtb16_ror8(word);
+        a += a_step;
+        to[0] = even;
+        to[plane] = odd;
+        to[2 * plane] = even;
+        to[3 * plane] = odd;
+        to += pairs;
+    }
+}
+
+/* Columns outside the image: the zero point in every lane. */
+static void expand_padding(int32_t *to, const expansion *e, int32_t columns, uint32_t lanes)
+{
+    for (int32_t channel = 0; channel < 4; channel++) {
+        for (int32_t i = 0; i < columns * e->pairs; i++) {
+            to[channel * e->plane + i] = (int32_t)lanes;
+        }
+    }
+}
+
+static void expand(const te_depthwise_conv_2d_dsp_params *p, const expansion *e,
+                   const int8_t *const *in_rows, int32_t in_x0, int32_t channel)
+{
+    const uint32_t zero = (uint32_t)(uint8_t)(int8_t)p->in_zero_point * UINT32_C(0x01010101);
+    const int32_t left = e->x < 0 ? (-e->x < e->columns ? -e->x : e->columns) : 0;
+    const int32_t room = p->in_width - e->x < e->columns ? p->in_width - e->x : e->columns;
+    const int32_t inside = room > left ? room - left : 0;
+    const int32_t channels = p->channels - channel;
+    int8_t outside[4];
+    te_store4(outside, zero);
+    expand_padding(e->planes, e, left, te_sxtb16(zero));
+    for (int32_t pair = 0; pair < e->pairs && inside > 0; pair++) {
+        const int32_t ky = 2 * pair;
+        const int32_t skip = (e->x + left - in_x0) * p->in_pitch + channel;
+        const int8_t *a = in_rows[ky * p->dilation_y];
+        const int32_t a_step = a == NULL ? 0 : p->in_pitch;
+        int32_t *to = e->planes + left * e->pairs + pair;
+        a = a == NULL ? outside : a + skip;
+        if (ky + 1 < p->kernel_height) {
+            const int8_t *b = in_rows[(ky + 1) * p->dilation_y];
+            const int32_t b_step = b == NULL ? 0 : p->in_pitch;
+            b = b == NULL ? outside : b + skip;
+            if (channels >= 4) {
+                expand_pair(to, e, a, a_step, b, b_step, inside, 4);
+            } else {
+                expand_pair(to, e, a, a_step, b, b_step, inside, channels);
+            }
+        } else if (channels >= 4) {
+            expand_single(to, e, a, a_step, inside, 4);
+        } else {
+            expand_single(to, e, a, a_step, inside, channels);
+        }
+    }
+    expand_padding(e->planes + (left + inside) * e->pairs, e, e->columns - left - inside,
+                   te_sxtb16(zero));
+}
+
+/* ---- Windows -----------------------------------------------------------------------------------
+ */
+
+#if TE_DSP_INSTRUCTIONS
+
+/* Compilers spill these loops. The twins below say in C what is computed here. */
+
+#define WHOLLY_ASSEMBLY __attribute__((naked, noinline))
+#define UNUSED          __attribute__((unused))
+
+#define MAC(acc, w, x) "smlad " acc ", " w ", " x ", " acc "\n"
+/* Multiplier in `m`, constant in `c`. */
+#define SCALE_UP(acc, m, c, free) "lsl " acc ", " acc ", #8\nsmmla " acc ", " acc ", " m ", " c "\n"
+#define SCALE_AWAY(acc, m, c, free)                                                                \
+    "add " free ", " c ", " acc ", asr #31\nlsl " acc ", " acc ", #1\n"                            \
+    "smmlar " acc ", " acc ", " m ", " free "\n"
+#define NARROW(acc, shift) "asr " acc ", " acc ", " shift "\nssat " acc ", #8, " acc "\n"
+
+/* clang-format off */
+
+/* From one pair of outputs to the next; r4 job, r8 out behind this pair, r10 pairs left. Ends after
+ * the last channel, whose weights end at r2. */
+#define NEXT_PAIR                                                                                  \
+    "subs r10, r10, #1\n"                                                                          \
+    "str r8, [r4, #16]\n"                                                                          \
+    "str r10, [r4, #24]\n"                                                                         \
+    "cmp r10, #1\n"                                                                                \
+    "bgt 1b\n"                                                                                     \
+    "blt 3f\n"                                                                                     \
+    "ldrd r5, r6, [r4, #28]\n" /* back_x back_out */                                               \
+    "ldr r7, [r4]\n"                                                                               \
+    "subs r7, r7, r5\n"                                                                            \
+    "subs r8, r8, r6\n"                                                                            \
+    "str r7, [r4]\n"                                                                               \
+    "str r8, [r4, #16]\n"                                                                          \
+    "b 1b\n"                                                                                       \
+    "3:\n"                                                                                         \
+    "add r5, r4, #36\n"                                                                            \
+    "ldm r5, {r5, r6, r7, r8, r9}\n" /* channels plane pairs first_x first_out */                  \
+    "add r8, r8, r6\n"                                                                             \
+    "add r9, r9, #1\n"                                                                             \
+    "strd r8, r2, [r4]\n"                                                                          \
+    "str r9, [r4, #16]\n"                                                                          \
+    "str r7, [r4, #24]\n"                                                                          \
+    "strd r8, r9, [r4, #48]\n"                                                                     \
+    "subs r5, r5, #1\n"                                                                            \
+    "str r5, [r4, #36]\n"
+
+/* r0, r1 windows of two outputs, r2 weights, r3 rounds left, r12 and lr accumulators; sp: job. */
+#define ANY_WINDOWS(SCALE)                                                                         \
+    "push {r0, r4, r5, r6, r7, r8, r9, r10, r11, lr}\n"                                            \
+    "1:\n"                                                                                         \
+    "ldr r4, [sp]\n"                                                                               \
+    "ldm r4, {r0, r2, r3, r5}\n" /* x weights rounds step */                                       \
+    "ldr r12, [r2], #4\n"                                                                          \
+    "mov lr, r12\n"                                                                                \
+    "add r1, r0, r5\n"                                                                             \
+    "add r5, r1, r5\n"                                                                             \
+    "str r5, [r4]\n"                                                                               \
+    "2:\n"                                                                                         \
+    "ldmia r2!, {r4, r5, r6, r7}\n"                                                                \
+    "ldmia r0!, {r8, r9, r10, r11}\n"                                                              \
+    MAC("r12", "r4", "r8") MAC("r12", "r5", "r9") MAC("r12", "r6", "r10") MAC("r12", "r7", "r11")  \
+    "ldmia r1!, {r8, r9, r10, r11}\n"                                                              \
+    MAC("lr", "r4", "r8") MAC("lr", "r5", "r9") MAC("lr", "r6", "r10") MAC("lr", "r7", "r11")      \
+    "subs r3, r3, #1\n"                                                                            \
+    "bne 2b\n"                                                                                     \
+    "ldmia r2!, {r5, r6, r7}\n" /* multiplier constant shift */                                    \
+    SCALE("r12", "r5", "r6", "r11") SCALE("lr", "r5", "r6", "r11")                                 \
+    NARROW("r12", "r7") NARROW("lr", "r7")                                                         \
+    "ldr r4, [sp]\n"                                                                               \
+    "add r8, r4, #16\n"                                                                            \
+    "ldm r8, {r8, r9, r10}\n" /* out pitch left */                                                 \
+    "strb r12, [r8]\n"                                                                             \
+    "strb lr, [r8, r9]\n"                                                                          \
+    "add r8, r8, r9, lsl #1\n"                                                                     \
+    NEXT_PAIR                                                                                      \
+    "bne 1b\n"                                                                                     \
+    "pop {r0, r4, r5, r6, r7, r8, r9, r10, r11, pc}\n"
+
+/* Windows of 3 columns of 2 words, one column apart. r0 window, r1 out, r4 to r9 weights, r10 and
+ * r11 accumulators, r12 pitch, lr job; sp: weights, bias, multiplier, constant, shift. */
+#define WINDOWS_3X3(SCALE, SAVE, RESTORE)                                                          \
+    "push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n"                                                \
+    "sub sp, sp, #20\n"                                                                            \
+    "mov lr, r0\n"                                                                                 \
+    "0:\n"                                                                                         \
+    "ldr r1, [lr, #4]\n"                                                                           \
+    "add r0, r1, #36\n"                                                                            \
+    "ldm r0!, {r2, r3, r12}\n" /* multiplier constant shift */                                     \
+    "str r0, [sp]\n"                                                                               \
+    "ldm r1, {r1, r4, r5, r6, r7, r8, r9}\n"                                                       \
+    "strd r1, r2, [sp, #4]\n"                                                                      \
+    "strd r3, r12, [sp, #12]\n"                                                                    \
+    "ldr r0, [lr]\n"                                                                               \
+    "ldrd r1, r12, [lr, #16]\n"                                                                    \
+    "1:\n"                                                                                         \
+    "ldr r10, [sp, #4]\n"                                                                          \
+    "mov r11, r10\n"                                                                               \
+    "ldrd r2, r3, [r0], #8\n"                                                                      \
+    MAC("r10", "r4", "r2") MAC("r10", "r5", "r3")                                                  \
+    "ldrd r2, r3, [r0], #8\n"                                                                      \
+    MAC("r10", "r6", "r2") MAC("r10", "r7", "r3") MAC("r11", "r4", "r2") MAC("r11", "r5", "r3")    \
+    "ldrd r2, r3, [r0]\n"                                                                          \
+    MAC("r10", "r8", "r2") MAC("r10", "r9", "r3") MAC("r11", "r6", "r2") MAC("r11", "r7", "r3")    \
+    "ldrd r2, r3, [r0, #8]\n"                                                                      \
+    MAC("r11", "r8", "r2") MAC("r11", "r9", "r3")                                                  \
+    "ldrd r2, r3, [sp, #8]\n"                                                                      \
+    SAVE                                                                                           \
+    SCALE("r10", "r2", "r3", "r4") SCALE("r11", "r2", "r3", "r4")                                  \
+    RESTORE                                                                                        \
+    "ldr r2, [sp, #16]\n"                                                                          \
+    NARROW("r10", "r2") NARROW("r11", "r2")                                                        \
+    "ldr r2, [lr, #24]\n"                                                                          \
+    "strb r10, [r1]\n"                                                                             \
+    "strb r11, [r1, r12]\n"                                                                        \
+    "add r1, r1, r12, lsl #1\n"                                                                    \
+    "subs r2, r2, #1\n"                                                                            \
+    "str r2, [lr, #24]\n"                                                                          \
+    "cmp r2, #1\n"                                                                                 \
+    "bgt 1b\n"                                                                                     \
+    "blt 3f\n"                                                                                     \
+    "ldrd r2, r3, [lr, #28]\n" /* back_x back_out */                                               \
+    "subs r0, r0, r2\n"                                                                            \
+    "subs r1, r1, r3\n"                                                                            \
+    "b 1b\n"                                                                                       \
+    "3:\n"                                                                                         \
+    "add r4, lr, #36\n"                                                                            \
+    "ldm r4, {r5, r6, r7, r8, r9}\n" /* channels plane pairs first_x first_out */                  \
+    "ldr r2, [sp]\n"                                                                               \
+    "add r8, r8, r6\n"                                                                             \
+    "add r9, r9, #1\n"                                                                             \
+    "strd r8, r2, [lr]\n"                                                                          \
+    "str r9, [lr, #16]\n"                                                                          \
+    "str r7, [lr, #24]\n"                                                                          \
+    "strd r8, r9, [lr, #48]\n"                                                                     \
+    "subs r5, r5, #1\n"                                                                            \
+    "str r5, [lr, #36]\n"                                                                          \
+    "bne 0b\n"                                                                                     \
+    "add sp, sp, #20\n"                                                                            \
+    "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n"
+
+WHOLLY_ASSEMBLY static void any_windows_up(window_job *job UNUSED)
+{
+    __asm__(ANY_WINDOWS(SCALE_UP));
+}
+
+WHOLLY_ASSEMBLY static void any_windows_away(window_job *job UNUSED)
+{
+    __asm__(ANY_WINDOWS(SCALE_AWAY));
+}
+
+WHOLLY_ASSEMBLY static void windows_3x3_up(window_job *job UNUSED)
+{
+    __asm__(WINDOWS_3X3(SCALE_UP, "", ""));
+}
+
+WHOLLY_ASSEMBLY static void windows_3x3_away(window_job *job UNUSED)
+{
+    __asm__(WINDOWS_3X3(SCALE_AWAY, "push {r4}\n", "pop {r4}\n"));
+}
+
+/* clang-format on */
+
+#else
+
+static int8_t rounded(const int32_t *words, int32_t acc, int32_t rounding)
+{
+    if (rounding == TE_HALF_UP) {
+        acc = te_smmla((int32_t)((uint32_t)acc << 8), words[0], words[1]);
+    } else {
+        acc = te_smmlar((int32_t)((uint32_t)acc << 1), words[0], words[1] + (acc >> 31));
+    }
+    return (int8_t)te_ssat8(acc >> words[2]);
+}
+
+static int8_t window(const window_job *job, const int32_t *x, int32_t words, int32_t rounding)
+{
+    int32_t acc = job->weights[0];
+    for (int32_t i = 0; i < words; i++) {
+        acc = te_smlad((uint32_t)x[i], (uint32_t)job->weights[1 + i], acc);
+    }
+    return rounded(job->weights + 1 + 4 * job->rounds, acc, rounding);
+}
+
+static void windows(window_job *job, int32_t words, int32_t rounding)
+{
+    for (; job->channels > 0; job->channels--) {
+        for (int32_t left = job->pairs; left > 0; left--) {
+            if (left == 1 && job->pairs > 1) {
+                job->x -= job->back_x / 4;
+                job->out -= job->back_out;
+            }
+            job->out[0] = window(job, job->x, words, rounding);
+            job->out[job->pitch] = window(job, job->x + job->step / 4, words, rounding);
+            job->x += 2 * (job->step / 4);
+            job->out += 2 * job->pitch;
+        }
+        job->first_x += job->plane / 4;
+        job->x = job->first_x;
+        job->out = ++job->first_out;
+        job->weights += 4 * job->rounds + 4;
+    }
+}
+
+static void any_windows_up(window_job *job)
+{
+    windows(job, 4 * job->rounds, TE_HALF_UP);
+}
+
+static void any_windows_away(window_job *job)
+{
+    windows(job, 4 * job->rounds, TE_HALF_AWAY);
+}
+
+static void windows_3x3_up(window_job *job)
+{
+    windows(job, 6, TE_HALF_UP);
+}
+
+static void windows_3x3_away(window_job *job)
+{
+    windows(job, 6, TE_HALF_AWAY);
+}
+
+#endif
+
+static void clamp_outputs(const te_depthwise_conv_2d_dsp_params *p, int8_t *out, int32_t n)
+{
+    for (int32_t x = 0; x < n; x++) {
+        for (int32_t c = 0; c < p->channels; c++) {
+            const int32_t value = out[x * p->out_pitch + c];
+            const int32_t high = value > p->out_max ? p->out_max : value;
+            out[x * p->out_pitch + c] = (int8_t)(high < p->out_min ? p->out_min : high);
+        }
+    }
+}
+
+/* ---- Rows --------------------------------------------------------------------------------------
+ */
+
+/* What the block's windows are, and the code that computes `n` of them in each channel. */
+typedef void compute_windows(window_job *job);
+
+static compute_windows *prepare(const te_depthwise_conv_2d_dsp_params *p, const expansion *e,
+                                int32_t n, window_job *job)
+{
+    const int32_t up = p->rounding == TE_HALF_UP;
+    const int32_t odd = n > 1 ? n % 2 : 0;
+    job->rounds = (p->kernel_width * e->pairs + 3) / 4;
+    job->step = n > 1 ? 4 * p->stride_x * e->pairs : 0;
+    job->pitch = n > 1 ? p->out_pitch : 0; /* a single output is its own pair */
+    job->back_x = odd * job->step;
+    job->back_out = odd * job->pitch;
+    job->plane = 4 * e->plane;
+    job->pairs = (n + 1) / 2;
+    if (n > 1 && p->kernel_width == 3 && e->pairs == 2 && p->stride_x == 1) {
+        return up ? windows_3x3_up : windows_3x3_away;
+    }
+    return up ? any_windows_up : any_windows_away;
+}
+
+static void block(const te_depthwise_conv_2d_dsp_params *p, const int8_t *const *in_rows,
+                  int32_t in_x0, int32_t x0, int32_t n, int8_t *out, int32_t *scratch)
+{
+    expansion e;
+    window_job job;
+    compute_windows *compute;
+    e.pairs = (p->kernel_height + 1) / 2;
+    e.planes = scratch;
+    e.columns = (n - 1) * p->stride_x + p->kernel_width;
+    e.plane = e.columns * e.pairs;
+    e.x = x0 * p->stride_x - p->pad_left;
+    compute = prepare(p, &e, n, &job);
+    job.weights = p->weights;
+    for (int32_t channel = 0; channel < p->channels; channel += 4) {
+        const int32_t left = p->channels - channel;
+        expand(p, &e, in_rows, in_x0, channel);
+        job.channels = left < 4 ? left : 4;
+        job.x = job.first_x = scratch;
+        job.out = job.first_out = out + channel;
+        job.left = job.pairs;
+        compute(&job);
+    }
+}
+
+void te_depthwise_conv_2d_dsp(const void *params, const int8_t *const *in_rows, int32_t in_x0,
+                              int8_t *const *out_rows, int32_t n_rows, int32_t y, int32_t x0,
+                              int32_t x1, void *scratch)
+{
+    const te_depthwise_conv_2d_dsp_params *p = params;
+    (void)y;
+    (void)n_rows; /* one row per call */
+    for (int32_t x = x0; x < x1; x += p->block_pixels) {
+        const int32_t n = x1 - x < p->block_pixels ? x1 - x : p->block_pixels;
+        int8_t *out = out_rows[0] + (x - x0) * p->out_pitch;
+        block(p, in_rows, in_x0, x, n, out, scratch);
+        if (p->out_min > INT8_MIN || p->out_max < INT8_MAX) {
+            clamp_outputs(p, out, n);
+        }
+    }
+}
