@@ -14,9 +14,11 @@ from tinyeff.ir import Graph
 from tinyeff.ops import operator_of
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.concatenation import ConcatenationAttrs
+from tinyeff.ops.depth_to_space import BlockAttrs
 from tinyeff.ops.expand_dims import ExpandDimsAttrs
 from tinyeff.ops.operator import node_of
 from tinyeff.ops.pack import PackAttrs
+from tinyeff.ops.resize_bilinear import ResizeBilinearAttrs
 from tinyeff.ops.slice import SliceAttrs
 from tinyeff.ops.split import SplitAttrs
 from tinyeff.ops.split_v import SplitVAttrs
@@ -188,6 +190,30 @@ def expansions(draw: st.DrawFn) -> Graph:
     return supported(g.graph(g.op("EXPAND_DIMS", [x, constant], ExpandDimsAttrs(axis), like=x)))
 
 
+@st.composite
+def bilinear_resizes(draw: st.DrawFn) -> Graph:
+    lengths = st.integers(1, 40)
+    g = GraphBuilder("random")
+    x = g.input((1, draw(lengths), draw(lengths), draw(st.integers(1, 3))), SCALE, ZERO_POINT)
+    size = (draw(lengths), draw(lengths))
+    flags = draw(st.sampled_from([(False, False), (True, False), (False, True)]))
+    constant = g.constant(np.array(size, np.int32))
+    attrs = ResizeBilinearAttrs(size, *flags)
+    return supported(g.graph(g.op("RESIZE_BILINEAR", [x, constant], attrs, like=x)))
+
+
+@st.composite
+def blocks(draw: st.DrawFn, kind: str) -> Graph:
+    g = GraphBuilder("random")
+    block = draw(st.integers(1, 4))
+    height, width, channels = draw(sizes), draw(sizes), draw(sizes)
+    shape = (1, height, width, channels * block**2)
+    if kind == "SPACE_TO_DEPTH":
+        shape = (1, height * block, width * block, channels)
+    x = g.input(shape, SCALE, ZERO_POINT)
+    return supported(g.graph(g.op(kind, [x], BlockAttrs(block), like=x)))
+
+
 STRATEGIES: dict[str, Callable[[], st.SearchStrategy[Graph]]] = {
     "CONCATENATION": concatenations,
     "PACK": packs,
@@ -198,4 +224,7 @@ STRATEGIES: dict[str, Callable[[], st.SearchStrategy[Graph]]] = {
     "STRIDED_SLICE": strided_slices,
     "SQUEEZE": squeezes,
     "EXPAND_DIMS": expansions,
+    "RESIZE_BILINEAR": bilinear_resizes,
+    "DEPTH_TO_SPACE": lambda: blocks("DEPTH_TO_SPACE"),
+    "SPACE_TO_DEPTH": lambda: blocks("SPACE_TO_DEPTH"),
 }

@@ -17,9 +17,11 @@ from tests.ops.test_cases import activations, input_sets, variants
 from tinyeff.ir import Array, Graph, Quant, Tensor, Window
 from tinyeff.ops import operator_of
 from tinyeff.ops.concatenation import ConcatenationAttrs
+from tinyeff.ops.depth_to_space import BlockAttrs
 from tinyeff.ops.expand_dims import ExpandDimsAttrs
 from tinyeff.ops.operator import Node, node_of
 from tinyeff.ops.pack import PackAttrs
+from tinyeff.ops.resize_bilinear import ResizeBilinearAttrs
 from tinyeff.ops.slice import SliceAttrs
 from tinyeff.ops.split import SplitAttrs
 from tinyeff.ops.split_v import SplitVAttrs
@@ -165,7 +167,28 @@ def test_other_limits() -> None:
     assert "7 dimensions" in limits("SLICE", attrs, many)
 
 
+def test_limits_of_bilinear_resizing() -> None:
+    x = tensor(1, 100, 100, 1)
+    for size, words in (((3, 3), "100 rows to 3; down to one in 31"), ((4, 100), ""),
+                        ((200, 491), "491 columns reach beyond the 100")):
+        found = limits("RESIZE_BILINEAR", ResizeBilinearAttrs(size), x)
+        assert words in found if words else found == ""
+    assert "one of the two" in limits("RESIZE_BILINEAR", ResizeBilinearAttrs((9, 9), True, True), x)
+    two = limits("RESIZE_BILINEAR", ResizeBilinearAttrs((9, 9)), tensor(2, 9, 9, 1))
+    assert "2 images" in two
+
+
+def test_bilinear_rounds_half_away_from_zero() -> None:
+    node = node_for("RESIZE_BILINEAR", ResizeBilinearAttrs((1, 6)), tensor(1, 1, 3, 1))
+    values = np.array([1, 2, -5], np.int8).reshape(1, 1, 3, 1)
+    (found,) = operator_of("RESIZE_BILINEAR").evaluate(node, (values,))
+    assert found.reshape(-1).tolist() == [1, 2, 2, -2, -5, -5]
+
+
 @pytest.mark.parametrize(("kind", "attrs", "inputs", "complaint"), [
+    ("DEPTH_TO_SPACE", BlockAttrs(2), (tensor(1, 2, 2, 3),), "blocks of 2x2"),
+    ("SPACE_TO_DEPTH", BlockAttrs(2), (tensor(1, 3, 2, 3),), "blocks of 2x2"),
+    ("SPACE_TO_DEPTH", BlockAttrs(0), (tensor(1, 3, 2, 3),), "blocks of 0x0"),
     ("CONCATENATION", ConcatenationAttrs(-1), (tensor(1, 2), tensor(2, 2)), "differ in more than"),
     ("CONCATENATION", ConcatenationAttrs(-1), (tensor(1, 2), tensor(2)), "differ in more than"),
     ("PACK", PackAttrs(0), (tensor(1, 2), tensor(1, 3)), "must be equal"),
