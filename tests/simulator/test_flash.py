@@ -106,8 +106,8 @@ def test_no_wait_states_cost_nothing() -> None:
     assert emulate(sources, [INPUT], flash=fast).cycles == emulate(sources, [INPUT]).cycles
 
 
-# A pointwise convolution as stacks built on CMSIS-NN compute it: inputs copied to 16 bits, then two
-# output channels by two pixels at a time, weights unpacked from flash, a requantization per channel.
+# A pointwise convolution as stacks built on CMSIS-NN compute it: inputs copied to 16 bits, then
+# two output channels by two pixels at a time, weights from flash, a requantization per channel.
 CMSIS = """
 #define UNPACK(even, odd, from) \\
     do { \\
@@ -116,8 +116,10 @@ CMSIS = """
         from += 4; \\
         __asm volatile("sxtb16 %0, %1, ror #8" : "=r"(odd) : "r"(word_)); \\
         __asm volatile("sxtb16 %0, %1" : "=r"(raw_) : "r"(word_)); \\
-        __asm volatile("pkhtb %0, %1, %2, asr #16" : "=r"(even) : "r"(odd), "r"(raw_)); \\
-        __asm volatile("pkhbt %0, %1, %2, lsl #16" : "=r"(odd) : "r"(raw_), "r"(odd)); \\
+        __asm volatile("pkhtb %0, %1, %2, asr #16" \\
+                       : "=r"(even) : "r"(odd), "r"(raw_)); \\
+        __asm volatile("pkhbt %0, %1, %2, lsl #16" \\
+                       : "=r"(odd) : "r"(raw_), "r"(odd)); \\
     } while (0)
 #define SMLAD(x, y, sum) __asm volatile("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(x), "r"(y))
 enum { CHANNELS = 64 };

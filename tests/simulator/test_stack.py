@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tests.shared import needs
-from tests.simulator.programs import assembly, compilers, needs_compiler, resident
+from tests.simulator.programs import assembly, compilers, model, needs_compiler, resident
 from tinyeff.simulator.emulator import emulate
 
 pytestmark = pytest.mark.slow
@@ -116,3 +116,25 @@ def test_helpers_of_the_compiler_have_a_bound(compiler: str) -> None:
     assert list(result.outputs[0]) == [100, 50, 33, 25]
     assert result.stack_bound_bytes is not None
     assert result.stack_bytes <= result.stack_bound_bytes < 200
+
+
+def test_a_model_that_takes_rows_has_a_bound() -> None:
+    code = """
+    #include "m.h"
+    static __attribute__((noinline)) void add(int32_t *state, const int8_t *row)
+    {
+        volatile int8_t copy[64];
+        for (int i = 0; i < 64; i++) copy[i] = row[i & 1];
+        *state += copy[5];
+    }
+    int m_begin(void *arena) { *(int32_t *)arena = 0; return 0; }
+    int m_push_row(void *arena, const int8_t *row) { add(arena, row); return 0; }
+    int m_finish(void *arena, int8_t *output)
+    {
+        for (int i = 0; i < 4; i++) output[i] = ((int8_t *)arena)[i];
+        return 0;
+    }"""
+    sources = model(code, input_memory="streamed", input_bytes=6, rows=3)
+    result = emulate(sources, [bytes(range(6))])
+    assert result.stack_bound_bytes is not None
+    assert 64 <= result.stack_bytes <= result.stack_bound_bytes < 120
