@@ -14,7 +14,7 @@ from tests.simulator.programs import needs_compiler
 from tinyeff import pipeline
 from tinyeff.emitter import EmitOptions, Sources, emit
 from tinyeff.errors import InternalError
-from tinyeff.ir import Array, Plan
+from tinyeff.ir import Array, Limits, Plan
 from tinyeff.simulator.emulator import EmulationResult, emulate
 from tinyeff.simulator.flash import NUCLEO_L4R5ZI
 from tinyeff.simulator.host import HostProgram
@@ -36,9 +36,10 @@ class Generated:
 
 
 @cache
-def _generated(model: str, cpu: str) -> Generated:
+def _generated(model: str, cpu: str, strategy: str = "auto", memory: str = "resident") -> Generated:
     path = shared_path("models", f"{model}.tflite")
-    compiled = pipeline.compile_model(path, target_for(cpu))
+    limits = Limits(strategy=strategy, input_memory=memory)
+    compiled = pipeline.compile_model(path, target_for(cpu), limits)
     rng = np.random.default_rng(0)
     tensors = [compiled.graph.tensors[i] for i in compiled.graph.inputs]
     inputs = tuple(rng.integers(-128, 128, t.shape, dtype=np.int8) for t in tensors)
@@ -101,6 +102,24 @@ def test_unicorn_and_qemu_agree(model: str, cpu: str) -> None:
     assert abs(qemu.instructions - unicorn.instructions) <= unicorn.instructions / 1000
     assert qemu.outputs == unicorn.outputs
     assert qemu.stack_bytes == unicorn.stack_bytes
+
+
+@pytest.mark.parametrize("engine", ["unicorn", "qemu"])
+@pytest.mark.parametrize(
+    ("strategy", "memory"),
+    [("per-layer", "excluded"), ("patch", "resident"), ("stream", "excluded"),
+     ("stream", "streamed")],
+)
+def test_strategies_and_places_of_the_input(strategy: str, memory: str, engine: str) -> None:
+    needs("unicorn", "capstone", "elftools", "qemu-system-arm")
+    needs_compiler("gcc")
+    code = _generated(MODELS[0], "cortex-m4", strategy, memory)
+    result = emulate(code.sources, code.inputs, engine=engine, profile="layers")
+    assert result.outputs == code.outputs
+    assert result.arena_bytes_touched == result.arena_bytes == code.plan.arena_bytes
+    assert sum(layer.instructions for layer in result.layers) == result.instructions
+    assert result.stack_bound_bytes is not None
+    assert result.stack_bytes <= result.stack_bound_bytes
 
 
 @pytest.mark.parametrize("model", MODELS[:2])
