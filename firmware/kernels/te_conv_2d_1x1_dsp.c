@@ -27,10 +27,10 @@ void te_conv_2d_1x1_dsp(const void *params, const int8_t *const *in_rows, int32_
     for (int32_t x = x0; x < x1;) {
         const int32_t pixels = te_block_pixels(x1 - x, p->block_pixels);
         if (pixels == 3) {
-            te_expand_3(tile, in, step, p->in_channels);
+            te_expand_3_dsp(tile, in, step, p->in_channels);
         } else {
             for (int32_t i = 0; i < pixels; i++) {
-                te_expand(tile + i, in + i * step, p->in_channels, pixels);
+                te_expand_dsp(tile + i, in + i * step, p->in_channels, pixels);
             }
         }
         te_product_dsp(&job, pixels);

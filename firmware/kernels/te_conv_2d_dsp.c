@@ -8,11 +8,29 @@ typedef struct {
     const te_conv_2d_dsp_params *p;
     const int8_t *const *rows;
     int32_t in_x0;
-    int8_t *staged; /* room for one row of a window */
+    int32_t is_dense;    /* the rows of a window inside the image lie one value after another */
+    int32_t zero_points; /* two of them */
+    int8_t *staged;      /* room for one row of a window */
 } source;
 
-/* Puts together the part of `row` under the window that starts at column `x`, zero points in place
- * of what lies outside. */
+/* Three windows inside the image; the first of them starts `offset` bytes into the rows, the
+ * others `step` bytes after each other. `n` values make a row. */
+static void expand_inside(const source *s, int32_t offset, int32_t step, int32_t n, int32_t *to)
+{
+    const int8_t *const *row = s->rows;
+    const int32_t dilation = s->p->dilation_y;
+    for (int32_t ky = s->p->kernel_height; ky > 0; ky--) {
+        if (*row == NULL) {
+            to = te_fill(to, s->zero_points, 3 * te_run_words(n), 1);
+        } else {
+            to = te_expand_3_dsp(to, *row + offset, step, n);
+        }
+        row += dilation;
+    }
+}
+
+/* A row of one window, starting at column `x`, where columns may lie outside the image or values
+ * do not follow each other: put together first. */
 static const int8_t *stage_row(const source *s, const int8_t *row, int32_t x)
 {
     const te_conv_2d_dsp_params *p = s->p;
@@ -28,34 +46,54 @@ static const int8_t *stage_row(const source *s, const int8_t *row, int32_t x)
     return s->staged;
 }
 
-/* Expands the windows of `pixels` pixels, the first of which starts at column `x`. Three windows
- * whose rows lie in memory one value after another, as most do, take the short way. */
-static void expand_windows(const source *s, int32_t x, int32_t *to, int32_t pixels)
+/* The same where a column is a whole number of words: column by column. */
+static int32_t *expand_columns(const source *s, const int8_t *row, int32_t x, int32_t *to,
+                               int32_t pixels)
+{
+    const te_conv_2d_dsp_params *p = s->p;
+    for (int32_t kx = p->kernel_width; kx > 0; kx--) {
+        if (x < 0 || x >= p->in_width) {
+            to = te_fill(to, s->zero_points, p->in_channels / 2, pixels);
+        } else {
+            to = te_expand_dsp(to, row + (x - s->in_x0) * p->in_pitch, p->in_channels, pixels);
+        }
+        x += p->dilation_x;
+    }
+    return to;
+}
+
+/* One window, starting at column `x`, of a block of `pixels` pixels. */
+static void expand_window(const source *s, int32_t x, int32_t *to, int32_t pixels)
 {
     const te_conv_2d_dsp_params *p = s->p;
     const int32_t n = p->kernel_width * p->in_channels;
-    const int32_t end = x + (pixels - 1) * p->stride_x + p->kernel_width;
-    const int32_t is_dense = p->dilation_x == 1 && p->in_pitch == p->in_channels;
-    const int32_t inside = is_dense && x >= 0 && end <= p->in_width;
-    const int32_t offset = (x - s->in_x0) * p->in_pitch;
-    const int32_t step = p->stride_x * p->in_pitch;
+    const int32_t inside = s->is_dense && x >= 0 && x + p->kernel_width <= p->in_width;
     for (int32_t ky = 0; ky < p->kernel_height; ky++) {
         const int8_t *row = s->rows[ky * p->dilation_y];
         if (row == NULL) {
-            const int32_t pair = (int32_t)te_lanes(p->in_zero_point, p->in_zero_point);
-            for (int32_t i = te_run_words(n) * pixels; i > 0; i--) {
-                *to++ = pair;
-            }
-        } else if (inside && pixels == 3) {
-            to = te_expand_3(to, row + offset, step, n);
+            to = te_fill(to, s->zero_points, te_run_words(n), pixels);
+        } else if (!inside && p->in_channels % 4 == 0) {
+            to = expand_columns(s, row, x, to, pixels);
         } else {
-            for (int32_t i = 0; i < pixels; i++) {
-                te_expand(to + i,
-                          inside ? row + offset + i * step : stage_row(s, row, x + i * p->stride_x),
-                          n, pixels);
-            }
-            to += te_run_words(n) * pixels;
+            const int8_t *from = inside ? row + (x - s->in_x0) * p->in_pitch : stage_row(s, row, x);
+            to = te_expand_dsp(to, from, n, pixels);
         }
+    }
+}
+
+/* The windows of `pixels` pixels, the first of which starts at column `x`. */
+static void expand_windows(const source *s, int32_t x, int32_t *tile, int32_t pixels)
+{
+    const te_conv_2d_dsp_params *p = s->p;
+    const int32_t end = x + 2 * p->stride_x + p->kernel_width;
+    if (pixels == 3 && s->is_dense && x >= 0 && end <= p->in_width) {
+        expand_inside(s, (x - s->in_x0) * p->in_pitch, p->stride_x * p->in_pitch,
+                      p->kernel_width * p->in_channels, tile);
+        return;
+    }
+    for (int32_t i = 0; i < pixels; i++) {
+        expand_window(s, x, tile + i, pixels);
+        x += p->stride_x;
     }
 }
 
@@ -68,6 +106,8 @@ void te_conv_2d_dsp(const void *params, const int8_t *const *in_rows, int32_t in
     const source from = {.p = p,
                          .rows = in_rows,
                          .in_x0 = in_x0,
+                         .is_dense = p->dilation_x == 1 && p->in_pitch == p->in_channels,
+                         .zero_points = (int32_t)te_lanes(p->in_zero_point, p->in_zero_point),
                          .staged = (int8_t *)(tile + 4 * p->groups * p->block_pixels)};
     te_product job = {.tile = tile,
                       .weights = p->weights,

@@ -1,6 +1,85 @@
 /* SPDX-License-Identifier: MIT-0 */
 #include "te_product_dsp.h"
 
+/* ---- From int8 to the tile ---------------------------------------------------------------------
+ */
+
+/* The last `n` values of a run, 1 to 3, as one word and, from two values on, another one. Lanes
+ * without a value may hold anything: their weights are zero. */
+static void expand_rest(int32_t *first, int32_t *second, const int8_t *from, int32_t n)
+{
+    *first = from[0];
+    if (n > 1) {
+        *second = from[1];
+    }
+    if (n > 2) {
+        *first = (int32_t)te_pkhbt((uint32_t)from[0], (uint32_t)from[2]);
+    }
+}
+
+int32_t *te_expand_dsp(int32_t *to, const int8_t *from, int32_t n, int32_t pixels)
+{
+    for (; n >= 4; n -= 4) {
+        const uint32_t word = te_load4(from);
+        from += 4;
+        to[0] = (int32_t)te_sxtb16(word);
+        to[pixels] = (int32_t)te_sxtb16_ror8(word);
+        to += 2 * pixels;
+    }
+    if (n > 0) {
+        expand_rest(to, to + pixels, from, n);
+        to += (n < 2 ? 1 : 2) * pixels;
+    }
+    return to;
+}
+
+int32_t *te_expand_3_dsp(int32_t *to, const int8_t *from, int32_t step, int32_t n)
+{
+    int32_t fours = n / 4;
+#if TE_DSP_INSTRUCTIONS
+    /* One store of six words, for which compilers do not find ascending registers. */
+    if (fours > 0) {
+        __asm__ volatile("1:\n"
+                         "ldr r5, [%1, %3]\n"
+                         "ldr r6, [%1, %3, lsl #1]\n"
+                         "ldr r4, [%1], #4\n"
+                         "sxtb16 r9, r5, ror #8\n"
+                         "sxtb16 r10, r6, ror #8\n"
+                         "sxtb16 r8, r4, ror #8\n"
+                         "sxtb16 r4, r4\n"
+                         "sxtb16 r5, r5\n"
+                         "sxtb16 r6, r6\n"
+                         "stmia %0!, {r4, r5, r6, r8, r9, r10}\n"
+                         "subs %2, %2, #1\n"
+                         "bne 1b\n"
+                         : "+r"(to), "+r"(from), "+r"(fours)
+                         : "r"(step)
+                         : "r4", "r5", "r6", "r8", "r9", "r10", "cc", "memory");
+    }
+#else
+    for (; fours > 0; fours--) {
+        for (int32_t p = 0; p < 3; p++) {
+            const uint32_t word = te_load4(from + p * step);
+            to[p] = (int32_t)te_sxtb16(word);
+            to[p + 3] = (int32_t)te_sxtb16_ror8(word);
+        }
+        from += 4;
+        to += 6;
+    }
+#endif
+    n &= 3;
+    if (n > 0) {
+        expand_rest(to, to + 3, from, n);
+        expand_rest(to + 1, to + 4, from + step, n);
+        expand_rest(to + 2, to + 5, from + 2 * step, n);
+        to += n < 2 ? 3 : 6;
+    }
+    return to;
+}
+
+/* ---- The product -------------------------------------------------------------------------------
+ */
+
 #if TE_DSP_INSTRUCTIONS
 
 /* Compilers spill these loops: a block of three pixels needs all fourteen registers, and several
@@ -11,8 +90,8 @@
  *     sp: +0 tile, +4 rounds, +8 where the first round enters the loop, +12 rounding,
  *         +16 out, +20 pitch, +24 end of the weights
  *
- * A round of the inner loop takes two groups of four words; where their number is odd the first
- * round enters in the middle. */
+ * A round of the inner loop takes four groups of four words; the first round enters where as many
+ * are left as their number asks for. */
 
 #define WHOLLY_ASSEMBLY __attribute__((naked, noinline))
 #define UNUSED          __attribute__((unused))
@@ -26,12 +105,13 @@
     "lsl r8, r7, #4\n"                                                                             \
     "add r8, r8, #32\n"                                                                            \
     "mla lr, r8, r6, r3\n" /* bytes of a pair, times pairs */                                      \
-    "add r3, r7, #1\n"                                                                             \
-    "lsr r3, r3, #1\n"                                                                             \
+    "add r3, r7, #3\n"                                                                             \
+    "lsr r3, r3, #2\n"                                                                             \
+    "rsb r7, r7, r3, lsl #2\n" /* groups to skip in the first round */                             \
     "adr.w r6, 2f\n"                                                                               \
-    "tst r7, #1\n"                                                                                 \
-    "it ne\n"                                                                                      \
-    "adrne.w r6, 6f\n"                                                                             \
+    "adr.w r8, 6f\n"                                                                               \
+    "sub r8, r8, r6\n"                                                                             \
+    "mla r6, r7, r8, r6\n"                                                                         \
     "orr r6, r6, #1\n" /* Thumb */                                                                 \
     "adr.w r7, 3f\n"                                                                               \
     "cmp r12, #0\n"                                                                                \
@@ -47,7 +127,7 @@
 #define INNER_LOOP(group)                                                                          \
     "ldrd r0, lr, [sp, #0]\n"                                                                      \
     "ldr pc, [sp, #8]\n"                                                                           \
-    "2:\n" group "6:\n" group "subs lr, lr, #1\n"                                                  \
+    "2:\n" group "6:\n" group group group "subs lr, lr, #1\n"                                      \
     "bne 2b\n"                                                                                     \
     "ldr pc, [sp, #12]\n"
 

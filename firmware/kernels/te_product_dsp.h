@@ -66,59 +66,19 @@ static inline int32_t te_run_words(int32_t n)
     return (int32_t)((uint32_t)n / 4u * 2u + ((n & 3) < 2 ? (uint32_t)n & 3u : 2u));
 }
 
-/* Expands the last `n` values of a run, 1 to 3, to one word and, from two values on, another one.
- * Lanes without a value may hold anything: their weights are zero. */
-static inline void te_expand_rest(int32_t *first, int32_t *second, const int8_t *from, int32_t n)
-{
-    *first = from[0];
-    if (n > 1) {
-        *second = from[1];
-    }
-    if (n > 2) {
-        *first = (int32_t)te_pkhbt((uint32_t)from[0], (uint32_t)from[2]);
-    }
-}
-
 /* Expands a run of `n` values to every `pixels`-th word of the tile; returns where the pixel's next
  * word belongs. */
-static inline int32_t *te_expand(int32_t *to, const int8_t *from, int32_t n, int32_t pixels)
-{
-    for (; n >= 4; n -= 4) {
-        const uint32_t word = te_load4(from);
-        from += 4;
-        to[0] = (int32_t)te_sxtb16(word);
-        to[pixels] = (int32_t)te_sxtb16_ror8(word);
-        to += 2 * pixels;
-    }
-    if (n > 0) {
-        te_expand_rest(to, to + pixels, from, n);
-        to += (n < 2 ? 1 : 2) * pixels;
-    }
-    return to;
-}
+int32_t *te_expand_dsp(int32_t *to, const int8_t *from, int32_t n, int32_t pixels);
 
-/* Expands a run of `n` values of each of three pixels that start `step` bytes apart; returns where
- * the next run belongs. */
-static inline int32_t *te_expand_3(int32_t *to, const int8_t *from, int32_t step, int32_t n)
+/* The same for each of three pixels that start `step` bytes apart. */
+int32_t *te_expand_3_dsp(int32_t *to, const int8_t *from, int32_t step, int32_t n);
+
+/* The same where `words` words all hold the same two values. */
+static inline int32_t *te_fill(int32_t *to, int32_t values, int32_t words, int32_t pixels)
 {
-    for (; n >= 4; n -= 4) {
-        const uint32_t a = te_load4(from);
-        const uint32_t b = te_load4(from + step);
-        const uint32_t c = te_load4(from + 2 * step);
-        from += 4;
-        to[0] = (int32_t)te_sxtb16(a);
-        to[1] = (int32_t)te_sxtb16(b);
-        to[2] = (int32_t)te_sxtb16(c);
-        to[3] = (int32_t)te_sxtb16_ror8(a);
-        to[4] = (int32_t)te_sxtb16_ror8(b);
-        to[5] = (int32_t)te_sxtb16_ror8(c);
-        to += 6;
-    }
-    if (n > 0) {
-        te_expand_rest(to, to + 3, from, n);
-        te_expand_rest(to + 1, to + 4, from + step, n);
-        te_expand_rest(to + 2, to + 5, from + 2 * step, n);
-        to += n < 2 ? 3 : 6;
+    for (; words > 0; words--) {
+        *to = values;
+        to += pixels;
     }
     return to;
 }
