@@ -14,7 +14,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from tinyeff.ir import Quant
+from tinyeff.ir import Array, Quant
 
 Ints = npt.NDArray[np.int64]
 
@@ -25,6 +25,12 @@ INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 def round_half_away(value: float) -> int:
     """Nearest integer, halves away from zero (C's `round`)."""
     return math.floor(abs(value) + 0.5) * (1 if value >= 0 else -1)
+
+
+def int8_of_uint8(values: Array) -> Array:
+    """uint8 values as the int8 values 128 below them."""
+    result: Array = (values ^ np.uint8(0x80)).view(np.int8)
+    return result
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:

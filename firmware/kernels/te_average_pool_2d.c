@@ -3,11 +3,10 @@
 
 #include "te_fixed_point.h"
 
-/* sum / count, halves away from zero. */
-static int32_t rounded_mean(int32_t sum, int32_t count)
+/* sum / count, rounded to the nearest; `halves_up` is 0 or 1. */
+static int32_t rounded_mean(int32_t sum, int32_t count, int32_t halves_up)
 {
-    const int32_t half = count / 2;
-    return (sum > 0 ? sum + half : sum - half) / count;
+    return (sum > 0 ? sum + count / 2 : sum - (count - halves_up) / 2) / count;
 }
 
 /* All channels of the pixel whose window starts at input column `x`. */
@@ -27,7 +26,7 @@ static void pool_pixel(const te_average_pool_2d_params *p, const int8_t *const *
                 sum += in_rows[ky][(in_x - in_x0) * p->in_pitch + c];
             }
         }
-        out[c] = (int8_t)te_clamp(rounded_mean(sum, count), p->out_min, p->out_max);
+        out[c] = (int8_t)te_clamp(rounded_mean(sum, count, p->halves_up), p->out_min, p->out_max);
     }
 }
 
@@ -76,7 +75,8 @@ static void finish(const void *params, const void *state, int8_t *const *out_row
     const te_average_pool_2d_global_params *p = params;
     const int32_t *sums = state;
     for (int32_t c = 0; c < p->channels; c++) {
-        out_rows[0][c] = (int8_t)te_clamp(rounded_mean(sums[c], p->count), p->out_min, p->out_max);
+        out_rows[0][c] =
+            (int8_t)te_clamp(rounded_mean(sums[c], p->count, p->halves_up), p->out_min, p->out_max);
     }
 }
 

@@ -4,8 +4,8 @@
 
 #include "te.h"
 
-/* Mean of the taps inside the image, rounded half away from zero. Pitches are in channels per
- * pixel. */
+/* Mean of the taps inside the image, rounded to the nearest: halves away from zero, or up where
+ * `halves_up` is 1. Pitches are in channels per pixel. */
 typedef struct {
     int32_t in_width;
     int32_t in_pitch;
@@ -18,6 +18,7 @@ typedef struct {
     int32_t pad_left;
     int32_t out_min;
     int32_t out_max;
+    int32_t halves_up;
 } te_average_pool_2d_params;
 
 te_rows_fn te_average_pool_2d;
@@ -29,6 +30,7 @@ typedef struct {
     int32_t count;
     int32_t out_min;
     int32_t out_max;
+    int32_t halves_up;
 } te_average_pool_2d_global_params;
 
 extern const te_accumulate te_average_pool_2d_global;

@@ -9,13 +9,15 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
+import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from tinyeff.errors import UnsupportedError
 from tinyeff.ir import Graph
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.conv_2d import Conv2DAttrs
 from tinyeff.ops.operator import SAME, padding_of
-from tinyeff.reader import serialize
+from tinyeff.reader import check_supported, parse, serialize, simplify
 
 Change = Callable[[Any], None]
 
@@ -105,3 +107,8 @@ def add_tensor(model: Any, like: int, shape: tuple[int, ...] | None = None,
     return len(model.subgraphs[0].tensors) - 1
 
 
+def items_of(data: bytes) -> list[tuple[str, str, str]]:
+    """(operator, tensor, reason) of everything for which the file is refused."""
+    with pytest.raises(UnsupportedError) as error:
+        check_supported(simplify(parse(data, "model")))
+    return [(i.operator, i.tensor, i.reason) for i in error.value.items]

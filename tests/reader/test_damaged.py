@@ -73,10 +73,12 @@ def short_buffer(model: Any) -> None:
     model.buffers[index].data = model.buffers[index].data[:-1]
 
 
-def outside(model: Any) -> None:
-    index = model.subgraphs[0].tensors[1].buffer
-    model.buffers[index].data = None
-    model.buffers[index].offset, model.buffers[index].size = 4096, 108
+def outside(offset: int, size: int) -> Change:
+    def change(model: Any) -> None:
+        index = model.subgraphs[0].tensors[1].buffer
+        model.buffers[index].data = None
+        model.buffers[index].offset, model.buffers[index].size = offset, size
+    return change
 
 
 def quantization(index: int, **fields: Any) -> Change:
@@ -105,6 +107,9 @@ DAMAGED: dict[str, tuple[Change, str]] = {
     "input that is a constant": (graph(inputs=int32(0, 1)), "constant"),
     "buffer index": (tensor(1, buffer=77), "buffer 77 of"),
     "buffer of the wrong size": (short_buffer, "its buffer has 107"),
+    "buffer behind the end": (outside(4096, 108), "bytes 4096 to 4204 of"),
+    "buffer beyond all files": (outside(2**64 - 1, 2**64 - 1), "is said to be bytes"),
+    "no subgraph": (lambda model: setattr(model, "subgraphs", []), "no subgraph"),
     "negative shape": (tensor(3, shape=int32(1, -8, 8, 4)), "at least 0"),
     "absurd shape": (tensor(3, shape=int32(1, 2**30, 2**30, 4)), "2\\*\\*31"),
     "absurd rank": (tensor(3, shape=int32(*[1] * 9)), "at most 8"),
@@ -125,8 +130,7 @@ def test_damage_is_named(name: str) -> None:
 
 
 UNSUPPORTED: dict[str, tuple[Change, str]] = {
-    "two subgraphs": (lambda m: m.subgraphs.append(m.subgraphs[0]), "2 subgraphs"),
-    "weights in another file": (outside, "outside the flatbuffer"),
+    "weights in another file": (tensor(1, externalBuffer=1), "in another file"),
     "free dimension": (tensor(0, shapeSignature=int32(1, -1, -1, 3)), "free dimensions"),
     "free batch that is not 1": (
         tensor(0, shapeSignature=int32(-1, 8, 8, 3), shape=int32(2, 8, 8, 3)), "free dimensions"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""AVERAGE_POOL_2D: the mean of the taps inside the image, rounded half away from zero."""
+"""AVERAGE_POOL_2D: the mean of the taps inside the image, rounded to the nearest."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ class AveragePool2D(Pool2D):
     """Source of the arithmetic: reference_integer_ops::AveragePool of LiteRT.
 
     It averages the int8 values themselves: scales and zero points of input and output are taken
-    to be equal.
+    to be equal. Halves are rounded away from zero; those of uint8 values, which are positive, up.
     """
 
     kind = "AVERAGE_POOL_2D"
+    uint8 = True
 
     def evaluate(self, node: Node[Pool2DAttrs], inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         # x: (H, W, C), total and count: (OH, OW, C)
         x = inputs[0][0].astype(np.int64)
         total = sum(pooling.taps_of(node, x, 0), np.zeros((), np.int64))
         count = sum(pooling.taps_of(node, np.ones_like(x), 0), np.zeros((), np.int64))
-        mean = np.sign(total) * ((np.abs(total) + count // 2) // count)
+        down = (count - int(node.attrs.uint8)) // 2  # what rounds negative sums
+        mean = np.where(total > 0, (total + count // 2) // count, -((down - total) // count))
         return (fixed_point.clamp_int8(mean, *pooling.clamp_of(node))[None],)
 
     def variants(self, node: Node[Pool2DAttrs], target: Target) -> tuple[Variant, ...]:
@@ -41,7 +43,8 @@ class AveragePool2D(Pool2D):
         source = ("te_average_pool_2d",)
         if not pooling.is_global(node):
             return Kernel("te_average_pool_2d", "te_average_pool_2d_params",
-                          pooling.rows_fields(node), source)
+                          (*pooling.rows_fields(node), ("halves_up", int(node.attrs.uint8))),
+                          source)
         x = node.input(0)
         low, high = pooling.clamp_of(node)
         fields = (
@@ -50,6 +53,7 @@ class AveragePool2D(Pool2D):
             ("count", x.rows * x.pixels),
             ("out_min", low),
             ("out_max", high),
+            ("halves_up", int(node.attrs.uint8)),
         )
         return Kernel("te_average_pool_2d_global", "te_average_pool_2d_global_params", fields,
                       source)

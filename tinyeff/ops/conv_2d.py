@@ -18,20 +18,35 @@ from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.dsp_packing import fits_lanes
 from tinyeff.ops.dsp_rounding import Rounding, conv_rounding
 from tinyeff.ops.operator import Node, Operator, Padding
-from tinyeff.ops.weights import accumulator_range, folded_bias, image_limits, weight_limits
+from tinyeff.ops.weights import (
+    accumulator_range,
+    centred,
+    folded_bias,
+    has_zero_point,
+    image_limits,
+    weight_limits,
+)
 
 CODE_BYTES = 616
 """Of the portable kernel on a Cortex-M4."""
 
+ZERO_POINT_CODE_BYTES = 568
+"""Of the kernel for weights with a zero point."""
+
 
 @dataclass(frozen=True)
 class Conv2DAttrs:
-    """Pairs are (height, width). `padding` is explicit: a PAD in front may have been folded in."""
+    """Pairs are (height, width). `padding` is explicit: a PAD in front may have been folded in.
+
+    `uint8`: the file computes it in uint8, where the scales are multiplied in single precision
+    and the weights may have a zero point.
+    """
 
     stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
     padding: Padding = Padding()
     activation: str = "none"
+    uint8: bool = False
 
 
 def _image(node: Node[Any]) -> tuple[int, int]:
@@ -59,6 +74,7 @@ class Conv2D(Operator[Conv2DAttrs]):
     """Source of the arithmetic: reference_integer_ops::ConvPerChannel of LiteRT."""
 
     kind = "CONV_2D"
+    uint8 = True
 
     def read(self, options: Any, node: Node[None]) -> Conv2DAttrs:
         stride = (options.strideH, options.strideW)
@@ -68,7 +84,8 @@ class Conv2D(Operator[Conv2DAttrs]):
                              "must both have 4 dimensions")
         padding = o.padding_of(options.padding, _image(node), _kernel(node), stride, dilation)
         activation = o.activation_name(options.fusedActivationFunction)
-        return Conv2DAttrs(stride, dilation, padding, activation)
+        uint8 = node.input(0).dtype == "uint8"
+        return Conv2DAttrs(stride, dilation, padding, activation, uint8)
 
     def write(self, node: Node[Conv2DAttrs]) -> Any:
         a = node.attrs
@@ -80,10 +97,11 @@ class Conv2D(Operator[Conv2DAttrs]):
         return options
 
     def filters(self, node: Node[Conv2DAttrs]) -> Array:
-        """The weights as (output channels, height, width, input channels per group)."""
-        data = node.input(1).data
-        assert data is not None
-        return data
+        """The weights less their zero point.
+
+        Shape (output channels, height, width, input channels per group).
+        """
+        return centred(node.input(1))
 
     def output_shapes(self, node: Node[Conv2DAttrs]) -> tuple[tuple[int, ...], ...]:
         weights = node.input(1).shape
@@ -106,7 +124,7 @@ class Conv2D(Operator[Conv2DAttrs]):
     def limits(self, node: Node[Conv2DAttrs]) -> Iterator[str]:
         yield from o.activation_limits(node.attrs.activation)
         yield from image_limits(node)
-        broken = list(weight_limits(node, self.output_shapes(node)[0][3]))
+        broken = list(weight_limits(node, self.output_shapes(node)[0][3], node.attrs.uint8))
         yield from broken
         if broken or not o.is_int8(node.input(0), node.input(1), node.output):
             return
@@ -122,6 +140,8 @@ class Conv2D(Operator[Conv2DAttrs]):
     def _multipliers(self, node: Node[Conv2DAttrs]) -> tuple[Array, Array]:
         x, weights, out = node.input(0), node.input(1), node.output
         assert x.quant is not None and weights.quant is not None and out.quant is not None
+        if node.attrs.uint8:
+            return o.uint8_multipliers(x.quant, weights.quant, out.quant, out.channels)
         return o.conv_multipliers(x.quant, weights.quant, out.quant, out.channels)
 
     def evaluate(self, node: Node[Conv2DAttrs], inputs: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -155,6 +175,10 @@ class Conv2D(Operator[Conv2DAttrs]):
         return Window((_kernel(node)[1] - 1) * a.dilation[1] + 1, a.stride[1], -a.padding.left)
 
     def variants(self, node: Node[Conv2DAttrs], target: Target) -> tuple[Variant, ...]:
+        if has_zero_point(node.input(1)):
+            return (Variant("zero_point", const_bytes=self.const_bytes(node),
+                            code_bytes=ZERO_POINT_CODE_BYTES, cost=12 * self.macs(node),
+                            flat=self.is_pointwise(node)),)
         dsp = self._dsp_variant(node) if o.has_dsp(target) else None
         if dsp is not None:
             return (dsp,)
@@ -202,6 +226,8 @@ class Conv2D(Operator[Conv2DAttrs]):
         return _kernel(node) == (1, 1) and a.stride == (1, 1) and a.padding.is_none
 
     def lower(self, node: Node[Conv2DAttrs], variant: Variant) -> Kernel:
+        if variant.name == "zero_point":
+            return self.lower_with_zero_point(node)
         if variant.name.startswith(dsp_product.PREFIX):
             return self._dsp_kernel(node, variant)
         filters, fields = self.filters(node), self.window_fields(node)
@@ -214,6 +240,22 @@ class Conv2D(Operator[Conv2DAttrs]):
             ("groups", groups),
         )
         return Kernel("te_conv_2d", "te_conv_2d_params", fields, ("te_conv_2d",))
+
+    def lower_with_zero_point(self, node: Node[Conv2DAttrs]) -> Kernel:
+        """The call of the kernel that subtracts the zero point of the weights itself."""
+        filters, quant = self.filters(node), node.input(1).quant
+        assert quant is not None
+        groups = node.input(0).channels // filters.shape[3]
+        fields = (
+            ("weights", o.int8(filters + np.int16(quant.zero_point))),
+            *self.window_fields(node),
+            ("in_channels", filters.shape[3]),
+            ("out_channels", node.output.channels // groups),
+            ("groups", groups),
+            ("weight_zero_point", quant.zero_point),
+        )
+        source = "te_conv_2d_zero_point"
+        return Kernel(source, f"{source}_params", fields, (source,))
 
     def window_fields(self, node: Node[Conv2DAttrs]) -> tuple[tuple[str, int | ConstArray], ...]:
         """The parameters that convolutions of every kind have."""

@@ -15,6 +15,7 @@ from tinyeff.ops import operator as o
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.conv_2d import Conv2D, Conv2DAttrs
 from tinyeff.ops.operator import Node
+from tinyeff.ops.weights import centred, has_zero_point
 
 CODE_BYTES = 696
 """Of the portable kernel on a Cortex-M4."""
@@ -40,9 +41,7 @@ class DepthwiseConv2D(Conv2D):
         return options
 
     def filters(self, node: Node[Conv2DAttrs]) -> Array:
-        data = node.input(1).data
-        assert data is not None
-        return np.ascontiguousarray(data.transpose(3, 1, 2, 0))
+        return np.ascontiguousarray(centred(node.input(1)).transpose(3, 1, 2, 0))
 
     def output_shapes(self, node: Node[Conv2DAttrs]) -> tuple[tuple[int, ...], ...]:
         weights, channels = node.input(1).shape, node.input(0).shape[3]
@@ -53,6 +52,8 @@ class DepthwiseConv2D(Conv2D):
         return (self._output_shape(node, weights[3]),)
 
     def variants(self, node: Node[Conv2DAttrs], target: Target) -> tuple[Variant, ...]:
+        if has_zero_point(node.input(1)):
+            return super().variants(node, target)
         dsp = depthwise_dsp.variant(node, self.filters(node)) if o.has_dsp(target) else None
         is_int8 = o.is_int8(node.input(0), node.input(1), node.output)
         if dsp is not None and (not is_int8 or self._dsp_rounding(node) is not None):
@@ -61,13 +62,14 @@ class DepthwiseConv2D(Conv2D):
                         cost=10 * self.macs(node), flat=self.is_pointwise(node)),)
 
     def lower(self, node: Node[Conv2DAttrs], variant: Variant) -> Kernel:
+        if variant.name == "zero_point":
+            return self.lower_with_zero_point(node)
         if variant.name == depthwise_dsp.NAME:
             rounding = self._dsp_rounding(node)
             assert rounding is not None
             return depthwise_dsp.kernel(
                 node, self.filters(node), self._bias(node), rounding, variant)
-        weights, channels = node.input(1).data, node.input(0).channels
-        assert weights is not None
+        weights, channels = centred(node.input(1)), node.input(0).channels
         fields = (
             ("weights", o.int8(weights)),
             *self.window_fields(node),

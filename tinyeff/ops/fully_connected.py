@@ -18,10 +18,19 @@ from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.dsp_packing import fits_lanes
 from tinyeff.ops.dsp_rounding import Rounding, product_rounding
 from tinyeff.ops.operator import Node, Operator
-from tinyeff.ops.weights import accumulator_range, folded_bias, weight_limits
+from tinyeff.ops.weights import (
+    accumulator_range,
+    centred,
+    folded_bias,
+    has_zero_point,
+    weight_limits,
+)
 
 CODE_BYTES = 516
 """Of the portable kernel on a Cortex-M4."""
+
+ZERO_POINT_CODE_BYTES = 448
+"""Of the kernel for weights with a zero point."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,7 @@ class FullyConnected(Operator[FullyConnectedAttrs]):
 
     kind = "FULLY_CONNECTED"
     version = 5  # per-channel weights
+    uint8 = True
 
     def read(self, options: Any, node: Node[None]) -> FullyConnectedAttrs:
         return FullyConnectedAttrs(o.activation_name(options.fusedActivationFunction),
@@ -77,12 +87,11 @@ class FullyConnected(Operator[FullyConnectedAttrs]):
         if node.attrs.shuffled:
             yield "its weights are in the format SHUFFLED4x16INT8; only the default is supported"
             return
-        broken = list(weight_limits(node, node.input(1).shape[0]))
+        broken = list(weight_limits(node, node.input(1).shape[0], zero_points=True))
         yield from broken
         if broken or not o.is_int8(node.input(0), node.input(1), node.output):
             return
-        bias, filters = self._bias(node), node.input(1).data
-        assert filters is not None
+        bias, filters = self._bias(node), centred(node.input(1))
         limit = o.accumulator_limit(bias, filters) or self._range_limit(node)
         if limit:
             yield limit
@@ -101,14 +110,10 @@ class FullyConnected(Operator[FullyConnectedAttrs]):
         return None
 
     def _bias(self, node: Node[FullyConnectedAttrs]) -> Array:
-        filters = node.input(1).data
-        assert filters is not None
-        return folded_bias(node.input(0), filters, node.optional(2))
+        return folded_bias(node.input(0), centred(node.input(1)), node.optional(2))
 
     def _ranges(self, node: Node[FullyConnectedAttrs]) -> tuple[Array, Array]:
-        filters = node.input(1).data
-        assert filters is not None
-        return accumulator_range(self._bias(node), filters)
+        return accumulator_range(self._bias(node), centred(node.input(1)))
 
     def _scales(self, node: Node[FullyConnectedAttrs]) -> Array:
         """What an accumulator is multiplied by: one double for all units, or one for each."""
@@ -136,8 +141,8 @@ class FullyConnected(Operator[FullyConnectedAttrs]):
         self, node: Node[FullyConnectedAttrs], inputs: tuple[Array, ...]
     ) -> tuple[Array, ...]:
         # x: (n, depth), weights: (units, depth), result: (n, units) in the output's shape
-        weights, quant = node.input(1).data, node.output.quant
-        assert weights is not None and quant is not None
+        weights, quant = centred(node.input(1)), node.output.quant
+        assert quant is not None
         x = inputs[0].reshape(-1, weights.shape[1]).astype(np.float64)
         # Doubles hold every partial sum exactly, and their matrix product is the fast one.
         acc = np.rint(x @ weights.T.astype(np.float64)).astype(np.int64) + self._bias(node)
@@ -165,6 +170,10 @@ class FullyConnected(Operator[FullyConnectedAttrs]):
         scales = len(weights.quant.scales) if weights.quant is not None else 1
         const_bytes = weights.elements + 4 * weights.shape[0] + 12 * scales
         flat = node.input(0).channels == weights.shape[1]
+        if has_zero_point(weights):
+            return (Variant("zero_point", const_bytes=const_bytes,
+                            code_bytes=ZERO_POINT_CODE_BYTES, cost=12 * self.macs(node),
+                            flat=flat),)
         dsp = self._dsp_variant(node, flat) if o.has_dsp(target) else None
         if dsp is not None:
             return (dsp,)
@@ -186,8 +195,7 @@ class FullyConnected(Operator[FullyConnectedAttrs]):
 
     def _product(self, node: Node[FullyConnectedAttrs]) -> dsp_product.Product | None:
         """The layer as a convolution of each pixel or of the whole map, where it is one."""
-        x, out, weights = node.input(0), node.output, node.input(1).data
-        assert weights is not None
+        x, out, weights = node.input(0), node.output, centred(node.input(1))
         if self._by_pixel(node):
             return dsp_product.Product(x, out, weights.reshape(len(weights), 1, 1, -1))
         if out.rows * out.pixels > 1:
@@ -205,15 +213,20 @@ class FullyConnected(Operator[FullyConnectedAttrs]):
         if variant.name.startswith(dsp_product.PREFIX):
             return self._dsp_kernel(node, variant)
         x, weights, out = node.input(0), node.input(1), node.output
-        assert weights.data is not None and out.quant is not None
+        assert weights.data is not None and weights.quant is not None and out.quant is not None
         multipliers, shifts = self._multipliers(node)
         low, high = fixed_point.activation_range(node.attrs.activation, out.quant)
+        subtracts = variant.name == "zero_point"
+        per_unit, zero_point = (
+            ("per_unit", int(len(multipliers) > 1)),
+            ("weight_zero_point", weights.quant.zero_point),
+        )
         fields: tuple[tuple[str, int | ConstArray], ...] = (
-            ("weights", o.int8(weights.data)),
+            ("weights", o.int8(weights.data if subtracts else centred(weights))),
             ("bias", o.int32(self._bias(node))),
             ("multiplier", ConstArray("int64_t", multipliers)),
             ("shift", o.int32(shifts)),
-            ("per_unit", int(len(multipliers) > 1)),
+            *(() if subtracts else (per_unit,)),
             ("depth", weights.shape[1]),
             ("units", weights.shape[0]),
             ("rows_per_map", 0 if self._by_pixel(node) else x.rows),
@@ -222,8 +235,9 @@ class FullyConnected(Operator[FullyConnectedAttrs]):
             ("out_zero_point", out.quant.zero_point),
             ("out_min", low),
             ("out_max", high),
+            *((zero_point,) if subtracts else ()),
         )
-        source = "te_fully_connected"
+        source = "te_fully_connected_zero_point" if subtracts else "te_fully_connected"
         return Kernel(source, f"{source}_params", fields, (source,))
 
     def _dsp_kernel(self, node: Node[FullyConnectedAttrs], variant: Variant) -> Kernel:

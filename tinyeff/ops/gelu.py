@@ -55,6 +55,7 @@ class Gelu(PointwiseTable[GeluAttrs]):
 
     kind = "GELU"
     version = 2
+    uint8 = True
 
     def read(self, options: Any, node: Node[None]) -> GeluAttrs:
         return GeluAttrs(options is not None and bool(options.approximate))

@@ -72,6 +72,7 @@ class HardSwish(PlainTable):
     """Source of the arithmetic: HardSwishPrepare and reference_ops::HardSwish of LiteRT."""
 
     kind = "HARD_SWISH"
+    uint8 = True
     options = schema.HardSwishOptionsT
     quantizations = (
         (0.05, -7, 0.03, -90), (0.02, 30, 0.02, 0), (1.0, 0, 1.0, 3), (0.004, 3, 0.003, -2),

@@ -51,6 +51,7 @@ class LeakyRelu(PointwiseTable[LeakyReluAttrs]):
 
     kind = "LEAKY_RELU"
     version = 2
+    uint8 = True
 
     def read(self, options: Any, node: Node[None]) -> LeakyReluAttrs:
         return LeakyReluAttrs(float(np.float32(options.alpha)))

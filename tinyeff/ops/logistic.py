@@ -34,6 +34,7 @@ class Logistic(PlainTable):
 
     kind = "LOGISTIC"
     version = 2
+    uint8 = True
     quantizations = (
         (0.05, -7, OUTPUT_SCALE, -128), (0.1, 30, OUTPUT_SCALE, -128),
         (3.0, 0, OUTPUT_SCALE, -128), (0.002, -128, OUTPUT_SCALE, 5),

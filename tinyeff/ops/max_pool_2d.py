@@ -22,6 +22,7 @@ class MaxPool2D(Pool2D):
     """
 
     kind = "MAX_POOL_2D"
+    uint8 = True
 
     def evaluate(self, node: Node[Pool2DAttrs], inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         # x: (H, W, C), largest: (OH, OW, C)

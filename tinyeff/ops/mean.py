@@ -74,6 +74,7 @@ class Mean(Operator[MeanAttrs]):
     """
 
     kind = "MEAN"
+    uint8 = True
     in_place = "always where rows are averaged; pixel by pixel where only channels are"
 
     def read(self, options: Any, node: Node[None]) -> MeanAttrs:

@@ -20,6 +20,7 @@ class Mul(Elementwise):
     """Source of the arithmetic: reference_integer_ops::MulElementwise and mul.cc of LiteRT."""
 
     kind = "MUL"
+    uint8 = True
     code_bytes = 520
     cycles_per_value = 30
 

@@ -81,6 +81,9 @@ class Operator(ABC, Generic[A]):
     version: ClassVar[int] = 3
     """The operator version that written files carry: one that LiteRT runs with int8 tensors."""
     form: ClassVar[str] = "rows"
+    uint8: ClassVar[bool] = False
+    """True where LiteRT's kernel for uint8 computes the same, 128 higher. What it rounds otherwise
+    `read` must note in the attributes; the tensors of its node are uint8 then."""
     in_place: ClassVar[str] = "no"
     """For the documentation: when the output may overwrite the input."""
 
@@ -264,6 +267,19 @@ def conv_multipliers(
         fixed_point.quantize_multiplier(input_quant.scale * s / output_quant.scale) for s in scales
     ]
     return np.array([m for m, _ in pairs], np.int64), np.array([s for _, s in pairs], np.int64)
+
+
+def uint8_multipliers(
+    input_quant: Quant, weight_quant: Quant, output_quant: Quant, channels: int
+) -> tuple[Array, Array]:
+    """As `conv_multipliers`, for a convolution in uint8: weights have one scale for all channels.
+
+    Source: GetQuantizedConvolutionMultipler of LiteRT, which multiplies the scales of input and
+    weights in single precision.
+    """
+    product = float(np.float32(input_quant.scale) * np.float32(weight_quant.scale))
+    multiplier, shift = fixed_point.quantize_multiplier(product / output_quant.scale)
+    return np.full(channels, multiplier, np.int64), np.full(channels, shift, np.int64)
 
 
 def accumulator_limit(bias: Array, weights: Array) -> str | None:

@@ -37,6 +37,7 @@ class Pad(Operator[PadAttrs]):
 
     kind = "PAD"
     version = 2
+    uint8 = True
 
     def read(self, options: Any, node: Node[None]) -> PadAttrs:
         return PadAttrs(self._constant_pads(node))

@@ -20,12 +20,16 @@ from tinyeff.ops.weights import image_limits
 
 @dataclass(frozen=True)
 class Pool2DAttrs:
-    """Pairs are (height, width). Rows and columns of the padding do not count."""
+    """Pairs are (height, width). Rows and columns of the padding do not count.
+
+    `uint8`: the file computes it in uint8, where averages round halves up.
+    """
 
     filter: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
     padding: Padding = Padding()
     activation: str = "none"
+    uint8: bool = False
 
 
 def image_of(node: Node[Pool2DAttrs]) -> tuple[int, int]:
@@ -103,7 +107,8 @@ class Pool2D(Operator[Pool2DAttrs]):
         stride = (options.strideH, options.strideW)
         padding = o.padding_of(options.padding, (shape[1], shape[2]), window, stride)
         activation = o.activation_name(options.fusedActivationFunction)
-        return Pool2DAttrs(window, stride, padding, activation)
+        uint8 = node.input(0).dtype == "uint8"
+        return Pool2DAttrs(window, stride, padding, activation, uint8)
 
     def write(self, node: Node[Pool2DAttrs]) -> Any:
         a = node.attrs

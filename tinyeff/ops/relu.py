@@ -23,6 +23,7 @@ class Relu(PlainTable):
 
     kind = "RELU"
     version = 2
+    uint8 = True
     activation = "relu"
     quantizations = (
         (0.05, -7, 0.05, -7), (0.05, 100, 0.031, -128), (0.5, 0, 1.0, -3), (1000.0, 1, 0.00025, 5),

@@ -11,6 +11,7 @@ class Relu6(Relu):
 
     kind = "RELU6"
     version = 2
+    uint8 = True
     activation = "relu6"
 
 

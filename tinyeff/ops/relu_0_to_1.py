@@ -11,6 +11,7 @@ class Relu0To1(Relu):
 
     kind = "RELU_0_TO_1"
     version = 1
+    uint8 = True
     activation = "relu_0_to_1"
 
 

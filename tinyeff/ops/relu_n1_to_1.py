@@ -11,6 +11,7 @@ class ReluN1To1(Relu):
 
     kind = "RELU_N1_TO_1"
     version = 1
+    uint8 = True
     activation = "relu_n1_to_1"
 
 

@@ -70,6 +70,7 @@ class Softmax(Operator[SoftmaxAttrs]):
 
     kind = "SOFTMAX"
     version = 2
+    uint8 = True
     in_place = "pixel by pixel"
 
     def read(self, options: Any, node: Node[None]) -> SoftmaxAttrs:

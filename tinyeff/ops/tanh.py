@@ -26,6 +26,7 @@ class Tanh(PlainTable):
 
     kind = "TANH"
     version = 2
+    uint8 = True
     quantizations = (
         (0.05, -7, 1 / 128, 0), (0.02, 30, 0.007, -3), (3.0, 0, 1 / 128, 0), (0.01, -128, 0.1, 5),
     )

@@ -14,6 +14,25 @@ from tinyeff.ops import operator as o
 from tinyeff.ops.operator import Node
 
 
+def centred(weights: Tensor) -> Array:
+    """The weights less their zero point: int8 where that holds them all, else int16.
+
+    Those of a convolution have zero points in TFLite's older quantization only, in uint8.
+    """
+    assert weights.data is not None
+    zero_point = weights.quant.zero_points[0] if weights.quant is not None else 0
+    if zero_point == 0 or weights.dtype != "int8":
+        return weights.data
+    values = weights.data.astype(np.int16) - np.int16(zero_point)
+    small = values.min(initial=0) >= -128 and values.max(initial=0) <= 127
+    return values.astype(np.int8) if small else values
+
+
+def has_zero_point(weights: Tensor) -> bool:
+    """True where the weights less their zero point leave int8: kernels must then subtract it."""
+    return weights.dtype == "int8" and centred(weights).dtype != np.int8
+
+
 def folded_bias(x: Tensor, filters: Array, bias: Tensor | None) -> Array:
     """Per-channel bias with the input zero point folded in: bias - zero_point * sum(weights).
 
@@ -47,9 +66,12 @@ def image_limits(node: Node[Any]) -> Iterator[str]:
         yield f"its input holds {batch} images; only one image at a time is supported"
 
 
-def weight_limits(node: Node[Any], channels: int) -> Iterator[str]:
+def weight_limits(
+    node: Node[Any], channels: int, zero_points: bool = False
+) -> Iterator[str]:
     """The limit sentences on inputs 1 (weights) and 2 (bias) of an operator of `channels` outputs.
 
+    `zero_points` says that LiteRT takes the zero point of weights with one scale into account.
     Where it yields nothing, weights and bias are there, and int8 and int32 in an int8 graph.
     """
     x, weights, bias = node.input(0), node.input(1), node.optional(2)
@@ -74,8 +96,9 @@ def weight_limits(node: Node[Any], channels: int) -> Iterator[str]:
     if not all(0 < scale < math.inf for scale in scales):
         yield "one of its scales is not a positive finite number; quantize the model again"
         return
-    if any(weights.quant.zero_points):
-        yield "its weights have zero points other than 0; only symmetric weights are supported"
+    if any(weights.quant.zero_points) and not (zero_points and len(weights.quant.scales) == 1):
+        yield ("its weights have zero points other than 0, which TFLite's kernel would ignore; "
+               "quantize the model again, with symmetric weights")
     if len(weights.quant.scales) not in (1, channels):
         yield (f"its weights have {len(weights.quant.scales)} scales for {channels} output "
                "channels; there must be one in all or one for each")

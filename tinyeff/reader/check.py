@@ -20,6 +20,9 @@ NONSENSE = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeEr
 INT8_CONSTANTS = frozenset({"int8", "int32", "int64"})
 """Types of the constants of an int8 operator: weights, biases, and axes or shapes."""
 
+QUANTIZED = frozenset({"int8", "uint8", "int16"})
+"""Types of constants that make an operator on float32 activations a hybrid one."""
+
 MAX_PADDING = 1 << 15
 """Rows or columns around an image; positions in it are 32-bit numbers in the generated code."""
 
@@ -141,9 +144,10 @@ def _type_problem(
     types = {t.dtype for t in activations}
     if len(types) > 1:
         return f"it converts between int8 and float32 inside the model; {WHOLE_MODEL}"
-    if types == {"float32"} and any(t.dtype == "int8" for t in constants):
-        return ("hybrid: float32 activations with int8 weights (dynamic range quantization); "
-                f"{WHOLE_MODEL}")
+    quantized = [t.dtype for t in constants if t.dtype in QUANTIZED]
+    if types == {"float32"} and quantized:
+        return (f"hybrid: float32 activations with {quantized[0]} weights (dynamic range "
+                f"quantization); {WHOLE_MODEL}")
     if types == {"float32"} and mixed:
         return f"it computes in float32 where other operators compute in int8; {WHOLE_MODEL}"
     if types == {"int8"}:

@@ -7,14 +7,10 @@ import hashlib
 from dataclasses import replace
 from typing import Any
 
-import flatbuffers
-import numpy as np
-from ai_edge_litert import schema_py_generated as schema
-
 from tinyeff.errors import UnsupportedError
-from tinyeff.ir import ABSENT, Array, Graph, Op, Source, Tensor
+from tinyeff.ir import ABSENT, Graph, Op, Source
 from tinyeff.ops import registry
-from tinyeff.ops.operator import Node
+from tinyeff.ops.operator import Node, node_of
 from tinyeff.reader import constants
 from tinyeff.reader.check import (
     NONSENSE,
@@ -25,29 +21,27 @@ from tinyeff.reader.check import (
     refusal,
     unsupported,
 )
+from tinyeff.reader.repair import repaired
 from tinyeff.reader.rewrite import rewrite
 from tinyeff.reader.simplify import remove_dead, simplify
-from tinyeff.reader.tables import (
-    FILE_IDENTIFIER,
-    MAX_ELEMENTS,
-    SCHEMA_VERSION,
-    TYPE_NUMBERS,
-    RawModel,
-    RawOperator,
-    read_tables,
-)
+from tinyeff.reader.tables import MAX_ELEMENTS, RawModel, RawOperator, read_tables
+from tinyeff.reader.uint8 import as_int8
+from tinyeff.reader.write import write_tables
 
 
 def parse(data: bytes, name: str) -> Graph:
     """The graph of a TFLite flatbuffer, operator by operator as the file has it.
 
     What is known without running the model (the arithmetic of shapes) is folded, and operators
-    that tinyeff lacks are expressed by those it has where that changes no bit. Raises
-    ModelFileError where the bytes are no valid model, and UnsupportedError listing everything that
-    stands in the way: operators that are not known and limits that the others break.
+    that tinyeff lacks are expressed by those it has where that changes no bit. Where LiteRT takes
+    the model in another form only, the graph's source has that form; the hash is that of `data`.
+    A model that computes in uint8 becomes one that computes in int8. Raises ModelFileError where
+    the bytes are no valid model, and UnsupportedError listing everything that stands in the way:
+    operators that are not known and limits that the others break.
     """
-    source = Source(name, data, hashlib.sha256(data).hexdigest())
-    graph = _Parser(rewrite(read_tables(data, name)), source).graph()
+    raw, flatbuffer = repaired(read_tables(data, name), data)
+    source = Source(name, flatbuffer, hashlib.sha256(data).hexdigest())
+    graph = as_int8(_Parser(rewrite(raw), source).graph())
     if any(op.kind == REFUSED for op in graph.ops):
         items = findings(simplify(graph))
         if items:
@@ -141,73 +135,14 @@ def serialize(graph: Graph) -> bytes:
 
     Raises ValueError where an operator's attributes have no form in TFLite.
     """
-    model = schema.ModelT()
-    model.version = SCHEMA_VERSION
-    model.description = "tinyeff"
-    model.buffers = [schema.BufferT()]
-    kinds = sorted({op.kind for op in graph.ops})
-    model.operatorCodes = [_operator_code(kind) for kind in kinds]
-    subgraph = schema.SubGraphT()
-    subgraph.name = "main"
-    subgraph.inputs = np.array(graph.inputs, np.int32)
-    subgraph.outputs = np.array(graph.outputs, np.int32)
-    subgraph.tensors = [_write_tensor(t, model.buffers) for t in graph.tensors]
-    subgraph.operators = [_write_operator(graph, op, kinds) for op in graph.ops]
-    model.subgraphs = [subgraph]
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
-    return bytes(builder.Output())
+    operators = tuple(
+        RawOperator(op.kind, op.inputs, op.outputs, registry()[op.kind].write(node_of(graph, op)),
+                    version=registry()[op.kind].version)
+        for op in graph.ops)
+    return write_tables(RawModel(graph.source.name, graph.tensors, operators, graph.inputs,
+                                 graph.outputs))
 
 
 def with_flatbuffer(graph: Graph) -> Graph:
     """The graph as read back from its own flatbuffer, so that LiteRT can run what we hold."""
     return parse(serialize(graph), graph.source.name)
-
-
-def _operator_code(kind: str) -> Any:
-    code = schema.OperatorCodeT()
-    number = getattr(schema.BuiltinOperator, kind)
-    code.builtinCode = number
-    # The old 8-bit field holds what fits it; 127 says "look at the other one".
-    code.deprecatedBuiltinCode = min(number, 127)
-    code.version = registry()[kind].version
-    return code
-
-
-def _write_tensor(tensor: Tensor, buffers: list[Any]) -> Any:
-    out = schema.TensorT()
-    out.name = tensor.name
-    out.shape = np.array(tensor.shape, np.int32)
-    out.type = TYPE_NUMBERS[tensor.dtype]
-    out.buffer = 0
-    if tensor.data is not None:
-        buffer = schema.BufferT()
-        buffer.data = np.frombuffer(_little_endian(tensor.data), np.uint8)
-        out.buffer = len(buffers)
-        buffers.append(buffer)
-    if tensor.quant is not None:
-        out.quantization = schema.QuantizationParametersT()
-        out.quantization.scale = np.array(tensor.quant.scales, np.float32)
-        out.quantization.zeroPoint = np.array(tensor.quant.zero_points, np.int64)
-        out.quantization.quantizedDimension = tensor.quant.axis or 0
-    return out
-
-
-def _little_endian(data: Array) -> bytes:
-    return np.ascontiguousarray(data).astype(data.dtype.newbyteorder("<")).tobytes()
-
-
-def _write_operator(graph: Graph, op: Op, kinds: list[str]) -> Any:
-    out = schema.OperatorT()
-    out.opcodeIndex = kinds.index(op.kind)
-    out.inputs = np.array(op.inputs, np.int32)
-    out.outputs = np.array(op.outputs, np.int32)
-    node = Node(op.name, op.attrs,
-                tuple(graph.tensors[i] if i != ABSENT else None for i in op.inputs),
-                tuple(graph.tensors[i] for i in op.outputs))
-    options = registry()[op.kind].write(node)
-    if options is not None:
-        out.builtinOptions = options
-        table = type(options).__name__.removesuffix("T")
-        out.builtinOptionsType = getattr(schema.BuiltinOptions, table)
-    return out

@@ -22,10 +22,15 @@ from tinyeff.ops.operator import Padding
 
 SCHEMA_VERSION = 3
 FILE_IDENTIFIER = b"TFL3"
+CUSTOM = "CUSTOM:"
+"""What the kinds of custom operators begin with."""
+UNREADABLE = ("STABLEHLO", CUSTOM, "BUILTIN_")
+"""What the kinds begin with whose options are not read."""
 MAX_RANK = 8
 MAX_ELEMENTS = 2**31 - 1
 MAX_TENSORS = 1 << 16
 MAX_OPERATORS = 1 << 14
+MAX_SUBGRAPHS = 1 << 10
 BUDGET_BASE = 1 << 20
 """Vector elements that any file may have, beyond one for each of its bytes."""
 
@@ -57,6 +62,7 @@ class RawOperator:
     outputs: tuple[int, ...]
     options: Any = None
     padding: Padding | None = None
+    version: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +71,8 @@ class RawModel:
 
     `dynamic` holds the tensors whose shape in the file is a placeholder (their signature has
     free dimensions). `opaque` tells of tensors that hold data which is not read, and why.
+    `repairs` says in what these tables differ from those of the file, where LiteRT takes another
+    form than the file has.
     """
 
     name: str
@@ -74,13 +82,15 @@ class RawModel:
     outputs: tuple[int, ...]
     dynamic: frozenset[int] = frozenset()
     opaque: dict[int, str] = field(default_factory=dict)
+    repairs: tuple[str, ...] = ()
 
 
 def read_tables(data: bytes, name: str) -> RawModel:
     """The checked tables of a flatbuffer.
 
-    Raises ModelFileError where the bytes are no valid model, UnsupportedError where the model has
-    several subgraphs, a free dimension, or keeps its weights in another file.
+    Subgraphs that the first one does not run are left out. Raises ModelFileError where the bytes
+    are no valid model, UnsupportedError where the model has several entry points, a free
+    dimension, or keeps its weights in another file.
     """
     if data[4:8] != FILE_IDENTIFIER:
         raise ModelFileError(f"{name}: not a TFLite model (bytes 4 to 8 are {data[4:8]!r}, "
@@ -99,10 +109,12 @@ class _Reader:
 
     def __init__(self, data: bytes, name: str) -> None:
         self.name = name
+        self.data = data
         self.model = schema.Model.GetRootAsModel(data, 0)
         self.budget = BUDGET_BASE + len(data)
         self.dynamic: set[int] = set()
         self.opaque: dict[int, str] = {}
+        self.repairs: list[str] = []
 
     def damaged(self, what: str) -> ModelFileError:
         return ModelFileError(f"{self.name}: the file is damaged: {what}")
@@ -130,9 +142,12 @@ class _Reader:
         if self.model.Version() != SCHEMA_VERSION:
             raise self.damaged(f"its schema version is {self.model.Version()}, "
                                f"not {SCHEMA_VERSION}")
-        if self.model.SubgraphsLength() != 1:
-            raise UnsupportedError(f"{self.name}: {self.model.SubgraphsLength()} subgraphs; only "
-                                   "models of one subgraph (no WHILE, IF or CALL) are supported")
+        if not self.model.SubgraphsLength():
+            raise self.damaged("it has no subgraph")
+        if self.model.SubgraphsLength() > 1:
+            # Operators of the first that run another (IF, WHILE, CALL ...) are refused by name.
+            self.repairs.append("the subgraphs after the first, which it does not run, are left "
+                                "out")
         graph = self.model.Subgraphs(0)
         kinds = [_kind(self.model.OperatorCodes(i)) for i in
                  self.count(self.model.OperatorCodesLength(), MAX_OPERATORS, "operator codes")]
@@ -144,8 +159,33 @@ class _Reader:
         inputs = self.indices(graph.InputsAsNumpy(), "the model's inputs", len(tensors))
         outputs = self.indices(graph.OutputsAsNumpy(), "the model's outputs", len(tensors))
         self.check_inputs(graph, inputs, tensors)
-        return RawModel(self.name, tensors, operators, inputs, outputs,
-                        frozenset(self.dynamic), self.opaque)
+        return RawModel(self.name, self.named(tensors, inputs, outputs), operators, inputs,
+                        outputs, frozenset(self.dynamic), self.opaque, tuple(self.repairs))
+
+    def named(
+        self, tensors: tuple[Tensor, ...], inputs: tuple[int, ...], outputs: tuple[int, ...]
+    ) -> tuple[Tensor, ...]:
+        """The tensors with the model's inputs and outputs under the names of its signature."""
+        signatures = [self.model.SignatureDefs(i) for i in
+                      self.count(self.model.SignatureDefsLength(), MAX_SUBGRAPHS, "signatures")]
+        if any(s.SubgraphIndex() for s in signatures):
+            raise UnsupportedError(f"{self.name}: it has {len(signatures)} signatures, not all "
+                                   "for its first subgraph; only models with one entry point are "
+                                   "supported: export the one signature that is needed")
+        titles: dict[int, str] = {}
+        for s in signatures[:1]:
+            entries = [s.Inputs(i) for i in
+                       self.count(s.InputsLength(), len(tensors), "names of inputs")]
+            entries += [s.Outputs(i) for i in
+                        self.count(s.OutputsLength(), len(tensors), "names of outputs")]
+            for entry in entries:
+                text = entry.Name() or b""
+                self.spend(len(text), "names of inputs and outputs")
+                titles[entry.TensorIndex()] = text.decode("utf-8", "replace")
+        ends = {*inputs, *outputs}
+        if len(signatures) != 1 or titles.keys() != ends or not all(titles.values()):
+            return tensors
+        return tuple(replace(t, name=titles.get(i, t.name)) for i, t in enumerate(tensors))
 
     def tensor(self, index: int, table: Any) -> Tensor:
         text = table.Name()
@@ -174,11 +214,10 @@ class _Reader:
         if number >= self.model.BuffersLength():
             raise self.damaged(f"tensor '{title}' has its data in buffer {number} of "
                                f"{self.model.BuffersLength()}")
-        buffer = self.model.Buffers(number)
-        if buffer.Offset() > 1 or table.ExternalBuffer():
-            raise UnsupportedError(f"{self.name}: tensor '{title}' keeps its data outside the "
-                                   "flatbuffer; only models below 2 GiB in one piece are supported")
-        content = buffer.DataAsNumpy()
+        content = self.content(title, self.model.Buffers(number))
+        if table.ExternalBuffer():
+            raise UnsupportedError(f"{self.name}: tensor '{title}' keeps its data in another file; "
+                                   "only models in one piece are supported")
         if isinstance(content, int) or not len(content):
             return None
         if table.Sparsity() is not None:
@@ -195,6 +234,17 @@ class _Reader:
         values: Array = content.view(kind).reshape(shape)  # a view: nothing is copied
         return values
 
+    def content(self, title: str, buffer: Any) -> Any:
+        """The bytes of a buffer: in the flatbuffer, or behind it in the same file (0: none)."""
+        if buffer.Offset() <= 1:
+            return buffer.DataAsNumpy()
+        start, size = buffer.Offset(), buffer.Size()
+        if start + size > len(self.data):
+            raise self.damaged(f"the data of tensor '{title}' is said to be bytes {start} to "
+                               f"{start + size} of {len(self.data)}")
+        self.repairs.append(f"the data of '{title}', behind the flatbuffer, has become part of it")
+        return np.frombuffer(self.data, np.uint8, size, start)
+
     def quant(self, title: str, shape: tuple[int, ...], table: Any) -> Quant | None:
         q = table.Quantization()
         if q is None:
@@ -205,7 +255,13 @@ class _Reader:
             return None
         if len(zeros) == 1:
             zeros *= len(scales)
-        axis = q.QuantizedDimension() if len(scales) > 1 else None
+        axis = q.QuantizedDimension()
+        outside = axis < 0 or (axis >= len(shape) > 0)
+        if outside and (len(scales) == 1 or len(shape) == 1):
+            self.repairs.append(f"the scales of '{title}' of shape {shape} lay along dimension "
+                                f"{axis}; it is 0 now")
+            axis = 0
+        axis = axis if len(scales) > 1 else None
         if len(zeros) != len(scales):
             raise self.damaged(f"tensor '{title}' has {len(scales)} scales and {len(zeros)} "
                                "zero points")
@@ -237,7 +293,8 @@ class _Reader:
         for n in outputs:
             if not 0 <= n < tensors:
                 raise self.damaged(f"operator {index}, {kind}, writes tensor {n} of {tensors}")
-        return RawOperator(kind, inputs, outputs, _options(kind, table))
+        version = self.model.OperatorCodes(table.OpcodeIndex()).Version()
+        return RawOperator(kind, inputs, outputs, _options(kind, table), None, version)
 
     def check_inputs(
         self, graph: Any, inputs: tuple[int, ...], tensors: tuple[Tensor, ...]
@@ -273,13 +330,13 @@ def _kind(code: Any) -> str:
     number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
     if number == schema.BuiltinOperator.CUSTOM:
         custom = code.CustomCode()
-        return f"CUSTOM:{custom[:64].decode('utf-8', 'replace') if custom else '?'}"
+        return f"{CUSTOM}{custom[:64].decode('utf-8', 'replace') if custom else '?'}"
     return KINDS.get(number, f"BUILTIN_{number}")
 
 
 def _options(kind: str, table: Any) -> Any:
     """The option table; StableHLO's are nested and not needed, so they are not unpacked."""
-    if kind.startswith(("STABLEHLO", "CUSTOM", "BUILTIN_")) or table.BuiltinOptions() is None:
+    if kind.startswith(UNREADABLE) or table.BuiltinOptions() is None:
         return None
     return schema.BuiltinOptionsCreator(table.BuiltinOptionsType(), table.BuiltinOptions())
 

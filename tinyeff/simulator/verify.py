@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinyeff.fixed_point import int8_of_uint8
 from tinyeff.ir import Array, Graph, Program
 from tinyeff.simulator.host import HostProgram
 from tinyeff.simulator.litert import Reference
@@ -75,8 +76,13 @@ class Oracle:
             values.append(np.ascontiguousarray(value).reshape(detail["shape"]))
         self._reference.run(tuple(values))
         sources = {i: self._graph.tensors[i].source for i in wanted}
-        return {i: self._reference.tensor(s).reshape(self._graph.tensors[i].shape)
+        return {i: _as_int8(self._reference.tensor(s)).reshape(self._graph.tensors[i].shape)
                 for i, s in sources.items() if s is not None}
+
+
+def _as_int8(values: Array) -> Array:
+    """The values of a TFLite tensor as the graph has them: int8 where TFLite has uint8."""
+    return int8_of_uint8(values) if values.dtype == np.uint8 else values
 
 
 def reference_outputs(
