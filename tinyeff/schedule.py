@@ -201,8 +201,9 @@ class _Scheduler:
                  if any(i not in self._names.views for i in range(g.first, g.last))]
         for group in plain:
             stages = self._stages(group)
+            # What nobody reads is computed too: nothing would ask for its rows.
             complete = group is plain[-1] or any(
-                self._last_use.get(self._names.root(t), -1) >= segment.last
+                self._last_use.get(self._names.root(t), segment.last) >= segment.last
                 for t in stages[-1].outputs)
             reads = self._reads(stages)
             needs = tuple(dict.fromkeys(

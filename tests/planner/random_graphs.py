@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Hypothesis strategies: small graphs of fakes with every form, window and kind of variant."""
+"""Hypothesis strategies: small graphs of fakes with every form, window and kind of variant, and
+taller ones that are worth streaming."""
 
 from __future__ import annotations
 
@@ -78,3 +79,53 @@ def _rows(draw: st.DrawFn, net: Net, xs: list[int], dtype: str) -> list[int]:
     window = draw(windows(source.rows, rows))
     net.op(xs, outputs, FakeAttrs("rows", (window,)), draw(variants()))
     return outputs
+
+
+@st.composite
+def tall_graphs(draw: st.DrawFn, most_ops: int = 8) -> Graph:
+    """Maps of many rows in a mostly straight line, with skips, strides, stretching, pooling in the
+    middle and outputs anywhere: what a streamed segment must get right."""
+    net = Net()
+    channels = st.sampled_from([1, 2, 8, 24])
+    x = net.input(1, draw(st.integers(4, 12)), draw(st.integers(1, 9)), draw(channels))
+    values = [x]
+    for _ in range(draw(st.integers(2, most_ops))):
+        x = draw(st.sampled_from([values[-1]] * 4 + values[-4:]))
+        kind = draw(st.sampled_from(
+            ["conv", "conv", "conv", "depthwise", "add", "odd", "up", "scale", "view", "whole"]))
+        values += _tall(draw, net, kind, x, values, draw(channels))
+    extra = draw(st.lists(st.sampled_from(values[1:]), max_size=1))
+    if draw(st.booleans()):
+        values.append(net.dense(net.mean(values[-1]), 3))
+    return net.graph(values[-1], *extra)
+
+
+def _tall(
+    draw: st.DrawFn, net: Net, kind: str, x: int, values: list[int], channels: int
+) -> list[int]:
+    """One operator more; its outputs."""
+    source = net.tensors[x]
+    kernel, stride = draw(st.sampled_from([(1, 1), (1, 1), (3, 1), (3, 2), (5, 1), (2, 2), (1, 2)]))
+    if kind == "conv":
+        return [net.conv(x, channels, kernel, stride, variants=draw(variants()))]
+    if kind == "depthwise":
+        return [net.depthwise(x, 3, stride)]
+    if kind == "add":
+        alike = [v for v in values if net.tensors[v].shape == source.shape]
+        return [net.add(x, draw(st.sampled_from(alike)), variants=draw(variants()))]
+    if kind == "up" and source.rows <= 12:
+        y = net.tensor(1, 2 * source.rows, 2 * source.pixels, source.channels)
+        attrs = FakeAttrs("rows", (Window(1, 1, 0, 2),), columns=(Window(1, 1, 0, 2),))
+        net.op([x], [y], attrs)
+        return [y]
+    if kind == "scale":  # squeeze and excite: every pixel times what was pooled of the whole map
+        pooled = net.dense(net.mean(x), source.channels)
+        y = net.tensor(*source.shape)
+        attrs = FakeAttrs("rows", (Window(), Window(1, 0)), columns=(Window(), Window(1, 0)))
+        net.op([x, pooled], [y], attrs, draw(variants()))
+        return [y]
+    if kind == "view":
+        return [net.view(x, 1, source.rows, source.pixels, source.channels)]
+    if kind == "whole":
+        return [net.whole(x)]
+    return _rows(draw, net, [x], source.dtype)

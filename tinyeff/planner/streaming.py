@@ -75,12 +75,14 @@ class Stream:
     """A streamed segment, measured by running its order.
 
     `rings` maps buffers to (rows, pixels of a row, bytes) held inside; `below` maps pairs of
-    buffers (output, input) to the bytes by which the one must start before the other.
+    buffers (output, input) to the bytes by which the one must start before the other. `used` are
+    all buffers that some group reads or writes.
     """
 
     segment: Segment
     rings: dict[int, tuple[int, int, int]]
     below: dict[tuple[int, int], int]
+    used: frozenset[int]
     groups: int
 
 
@@ -123,7 +125,9 @@ def measure(space: Space, piece: Piece, memory: Lifetimes) -> Stream:
         held[memory.home[tensor]] = (rows, pixels, rows * pixels * sizes.pixel_bytes(record))
     apart = {(memory.home[w], memory.home[r]): bytes_below
              for (w, r), bytes_below in below.items()}
-    return Stream(segment, held, apart, len(groups))
+    used = frozenset(memory.home[t] for g in groups for s in g.stages
+                     for t in (*(o.tensor for o in s.operands), *s.outputs))
+    return Stream(segment, held, apart, used, len(groups))
 
 
 def _tile_sizes(groups: Sequence[StageGroup]) -> dict[int, tuple[int, int]]:
@@ -208,7 +212,7 @@ def _placed(
 def _stretch(buffers: list[Buffer], piece: Piece, stream: Stream) -> list[Overlap]:
     """Make the buffers that a streamed segment uses live throughout it; rings shrink."""
     for number, buffer in enumerate(buffers):
-        if buffer.last <= piece.first or buffer.first >= piece.last:
+        if number not in stream.used:
             continue
         last = piece.last if buffer.last <= piece.last else buffer.last
         first = piece.first if buffer.first >= piece.first else buffer.first

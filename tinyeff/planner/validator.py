@@ -116,6 +116,9 @@ class _Replay:
         whole = (segment.first, segment.last)
         for stage in (s for group in groups for s in group.stages):
             own = (stage.op, stage.op + 1) if segment.strategy == "patch" else whole
+            self.steps = own
+            for span in (*self._private(stage.op, "scratch"), *self._private(stage.op, "state")):
+                self._touch(span.buffer)
             for operand in stage.operands:
                 self.steps = whole if operand.producer == ALONE else own
                 self._touch(self.home[operand.tensor])
