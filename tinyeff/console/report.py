@@ -197,7 +197,7 @@ def summary(p: Planned) -> Iterator[str]:
            f"scratch and gaps {chosen.scratch_bytes:,}")
     yield (f"flash  {v.flash_bytes:>11,} bytes = constants {foot.const_bytes:,} + code about "
            f"{foot.code_bytes:,} + tables about {foot.table_bytes:,}")
-    again = f" + {chosen.extra_macs:,} computed again" if chosen.extra_macs else ""
+    again = f" + {chosen.extra_macs:,} computed again" if chosen.extra_macs > 0 else ""
     yield (f"work   {chosen.macs:>11,} multiply-accumulates{again}; {chosen.strategy}, input "
            f"{chosen.input_memory}, {chosen.target.cpu}")
     yield "arena by strategy: " + ", ".join(
@@ -211,7 +211,7 @@ def summary(p: Planned) -> Iterator[str]:
 
 def _surplus(plan: Plan) -> str:
     """What the plan computes more than once, as it follows a strategy's bytes."""
-    return f" at +{overhead(plan):.1%} MACs" if plan.extra_macs else ""
+    return f" at {overhead(plan):+.1%} MACs" if plan.extra_macs else ""
 
 
 def layer_table(p: Planned, unicode: bool, rows: int, width: int) -> Table:
