@@ -229,7 +229,9 @@ class Segment:
 
     `strategy` is "per-layer", "patch" or "stream". The last of its groups pulls rows out of those
     before it; see tinyeff/schedule.py. `pushed` are the model inputs that the caller hands over row
-    by row while the segment runs.
+    by row while the segment runs. With `stripe_pixels` > 0 the segment runs once for each stripe of
+    so many columns of the last group's map, from left to right; the groups before compute the
+    columns that the stripe needs, so that columns which two stripes need are computed twice.
 
     What a segment uses lives as long as it runs. Only a "patch" segment, a single group that keeps
     nothing from one tile to the next, shares memory over time: each operator is a step, gone
@@ -241,6 +243,7 @@ class Segment:
     last: int
     groups: tuple[Group, ...]
     pushed: tuple[int, ...] = ()
+    stripe_pixels: int = 0
 
 
 @dataclass(frozen=True)
@@ -257,7 +260,7 @@ class Buffer:
     several where an operator only renames (RESHAPE). Scratch memory and state of operator `op`
     have names that start with "scratch" and "state", the row counters of a segment that starts
     with operator `op` one that starts with "progress". `row_pixels` are the pixels of a row that
-    are held where a group computes the tensor tile by tile; 0 is all.
+    are held where the tensor is computed tile by tile or stripe by stripe; 0 is all.
     """
 
     name: str
@@ -343,7 +346,8 @@ class Access:
     `index` counts within the region: the model's input or output number, 0 for the arena.
     `window` and `columns` say what an output row and column need of an input. `producer` is the
     step of the same group that computes an input tile by tile, or -1; `inner` marks an output of
-    which only the present tile is held. A flat step sees the map as one row.
+    which only the present tile is held. `striped` is the group of the program of whose map only the
+    present stripe is held, or -1. A flat step sees the map as one row.
     """
 
     tensor: int
@@ -359,6 +363,7 @@ class Access:
     columns: Window = Window()
     producer: int = -1
     inner: bool = False
+    striped: int = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -389,7 +394,10 @@ class StepNeed:
 
 @dataclass(frozen=True)
 class StepGroup:
-    """Steps [first, last) of the program, computed together in tiles of a map."""
+    """Steps [first, last) of the program, computed together in tiles of a map.
+
+    `stripes` are the columns [x0, x1) of the map that each stripe of the segment computes.
+    """
 
     first: int
     last: int
@@ -400,6 +408,7 @@ class StepGroup:
     tile_pixels: int
     slides: bool
     complete: bool
+    stripes: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 
 A stage is one operator. Stages of one group are computed together, tile by tile. Groups of one
 segment take turns row by row: the last pulls rows out of those before it, each computing a row only
-when some group lacks it. Segments run one after the other. Layer by layer, every operator is a
-segment of its own.
+when some group lacks it. A segment may do this once for each of several stripes of columns.
+Segments run one after the other. Layer by layer, every operator is a segment of its own.
 
 The planner simulates this order, the validator replays it, lowering prints the tables that make the
 generated C follow it.
@@ -12,8 +12,8 @@ generated C follow it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tinyeff.errors import InternalError
@@ -25,12 +25,17 @@ PUSHED = "push"
 """`Stage.form` of a model input whose rows the caller hands over."""
 
 ALONE = -1
-"""`Operand.producer` of a tensor that is not computed tile by tile in the same group."""
+"""`Operand.producer` of a tensor that is not computed tile by tile in the same group, and
+`Operand.striped` of one that is not held stripe by stripe."""
 
 
 @dataclass(frozen=True)
 class Operand:
-    """A tensor that a stage reads: the rows and columns that an output row and column need."""
+    """A tensor that a stage reads: the rows and columns that an output row and column need.
+
+    `producer` is the stage of its group that computes it tile by tile, `striped` the group of its
+    segment that computes it stripe by stripe.
+    """
 
     tensor: int
     rows: int
@@ -38,6 +43,18 @@ class Operand:
     window: Window
     columns: Window
     producer: int = ALONE
+    striped: int = ALONE
+
+    def columns_of(self, x0: int, x1: int) -> tuple[int, int]:
+        """The columns [begin, end) that columns [x0, x1) need, as far as they are in the image."""
+        columns = self.columns
+        return (max(columns.first(x0), 0),
+                min(columns.first(x1 - 1) + columns.count, self.pixels))
+
+    def rows_of(self, y0: int, y1: int) -> tuple[int, int]:
+        """The rows [begin, end) that rows [y0, y1) need, as far as they are in the image."""
+        return (max(self.window.first(y0), 0),
+                min(self.window.first(y1 - 1) + self.window.count, self.rows))
 
 
 @dataclass(frozen=True)
@@ -79,7 +96,8 @@ class Read:
 class StageGroup:
     """Stages computed together in tiles of a map of `rows` x `pixels`.
 
-    The map is what the last stage writes or, where that one accumulates, reads.
+    The map is what the last stage writes or, where that one accumulates, reads. `stripes` are the
+    columns [x0, x1) of it that are computed in each stripe of the segment.
     """
 
     stages: tuple[Stage, ...]
@@ -91,6 +109,16 @@ class StageGroup:
     tile_pixels: int
     slides: bool
     complete: bool
+    stripes: tuple[tuple[int, int], ...]
+
+    @property
+    def striped(self) -> bool:
+        """True where only the columns of the present stripe are held of what the group writes."""
+        return len(self.stripes) > 1 and not self.complete and self.stages[-1].form == "rows"
+
+
+Sources = Mapping[tuple[int, Operand], int]
+"""For (group, operand that it reads from another group of the segment): that group."""
 
 
 @dataclass(frozen=True)
@@ -111,13 +139,29 @@ class Tile:
 
 @dataclass(frozen=True)
 class Call:
-    """A stage computes `tile`; `tiles` are those of all stages of its group, in order."""
+    """A stage computes `tile`; `tiles` are those of all stages of its group, in order.
+
+    `origins` has for each group of the segment the column that its present stripe begins with, None
+    where the group is not striped.
+    """
 
     segment: int
     group: int
     stage: Stage
     tile: Tile
     tiles: tuple[Tile, ...] = field(repr=False)
+    origins: tuple[int | None, ...] = field(repr=False)
+
+    def read_origin(self, operand: Operand) -> int | None:
+        """The column that what is held of an operand begins with; None where all of it is held."""
+        if operand.producer != ALONE:
+            return self.tiles[operand.producer].x0
+        return None if operand.striped == ALONE else self.origins[operand.striped]
+
+    @property
+    def written_origin(self) -> int | None:
+        """The column that what is held of the outputs begins with; None where all is held."""
+        return self.tile.x0 if self.stage.inner else self.origins[self.group]
 
 
 def compose(outer: Window, inner: Window) -> Window:
@@ -212,13 +256,19 @@ class _Scheduler:
             for stage in stages:
                 for tensor in stage.outputs:
                     made_by[self._names.root(tensor)] = len(groups) - 1
-        return tuple(groups)
+        return _in_stripes(groups, self._sources(groups, made_by), segment.stripe_pixels)
+
+    def _sources(self, groups: list[StageGroup], made_by: dict[int, int]) -> Sources:
+        return {(n, o): made_by[self._names.root(o.tensor)]
+                for n, group in enumerate(groups) for stage in group.stages
+                for o in stage.operands
+                if o.producer == ALONE and self._names.root(o.tensor) in made_by}
 
     def _pushed(self, tensor: int) -> StageGroup:
         record = self._graph.tensors[tensor]
         stage = Stage(-1, PUSHED, (), (tensor,), 1, False, False)
         return StageGroup((stage,), (), (), record.rows, record.pixels, 1, record.pixels, False,
-                          False)
+                          False, ((0, record.pixels),))
 
     def _stages(self, group: Group) -> tuple[Stage, ...]:
         indices = [i for i in range(group.first, group.last) if i not in self._names.views]
@@ -271,7 +321,7 @@ class _Scheduler:
             rows, pixels = 1, rows * pixels
         return StageGroup(stages, reads, needs, rows, pixels,
                           group.tile_rows or last.rows_per_call,
-                          group.tile_pixels or pixels, group.slides, complete)
+                          group.tile_pixels or pixels, group.slides, complete, ((0, pixels),))
 
     def _reads(self, stages: tuple[Stage, ...]) -> tuple[Read, ...]:
         """What the group's stages read from outside, in terms of the rows it steps through."""
@@ -300,6 +350,52 @@ class _Scheduler:
         return Need(number, Window(made.rows, 0))
 
 
+def _in_stripes(
+    groups: Sequence[StageGroup], sources: Sources, stripe_pixels: int
+) -> tuple[StageGroup, ...]:
+    """The groups with the columns that each computes for every stripe of the last one's map."""
+    if not groups or not 0 < stripe_pixels < groups[-1].pixels:
+        return tuple(groups)
+    ends = range(0, groups[-1].pixels, stripe_pixels)
+    stripes = [_columns_of(groups, sources, (x, min(x + stripe_pixels, groups[-1].pixels)))
+               for x in ends]
+    wide = [replace(g, stripes=s) for g, s in zip(groups, zip(*stripes, strict=True), strict=True)]
+    return tuple(
+        replace(group, stages=tuple(
+            replace(stage, operands=tuple(
+                replace(o, striped=sources[n, o])
+                if (n, o) in sources and wide[sources[n, o]].striped else o
+                for o in stage.operands))
+            for stage in group.stages))
+        for n, group in enumerate(wide))
+
+
+def _columns_of(
+    groups: Sequence[StageGroup], sources: Sources, last: tuple[int, int]
+) -> list[tuple[int, int]]:
+    """The columns of every group's map that columns `last` of the last one's need."""
+    found: dict[int, tuple[int, int]] = {}
+    for n in reversed(range(len(groups))):
+        group = groups[n]
+        found.setdefault(n, (0, group.pixels))
+        x0, x1 = found[n] = (0, group.pixels) if group.complete else found[n]
+        if n == len(groups) - 1:
+            x0, x1 = found[n] = last
+        tiles = spread(group.stages, Tile(0, group.rows, x0, x1, x0))
+        for stage, tile in zip(group.stages, tiles, strict=True):
+            for operand in stage.operands:
+                if (n, operand) not in sources:
+                    continue
+                source = groups[sources[n, operand]]
+                begin, end = operand.columns_of(tile.x0, tile.x1)
+                if source.pixels != operand.pixels or source.stages[-1].form != "rows":
+                    begin, end = 0, source.pixels
+                if begin < end:
+                    known = found.get(sources[n, operand], (begin, end))
+                    found[sources[n, operand]] = min(begin, known[0]), max(end, known[1])
+    return [found[n] for n in range(len(groups))]
+
+
 def pull_order(groups: tuple[StageGroup, ...]) -> Iterator[tuple[int, int, int]]:
     """(group, y0, y1) in the order in which a segment computes its rows."""
     done = [0] * len(groups)
@@ -326,18 +422,26 @@ def _lacking(groups: tuple[StageGroup, ...], done: list[int], current: int) -> i
 
 def calls_of(segment: int, groups: tuple[StageGroup, ...]) -> Iterator[Call]:
     """Every call of every stage of a segment, in order."""
-    for number, y0, y1 in pull_order(groups):
-        group = groups[number]
-        before: tuple[Tile, ...] = ()
-        for x0 in range(0, group.pixels, group.tile_pixels):
-            last = Tile(y0, y1, x0, min(x0 + group.tile_pixels, group.pixels), x0)
-            tiles = spread(group.stages, last)
-            if group.slides and before:
-                tiles = tuple(_slid(t, b) for t, b in zip(tiles[:-1], before[:-1], strict=True)
-                              ) + tiles[-1:]
-            for stage, tile in zip(group.stages, tiles, strict=True):
-                yield Call(segment, number, stage, tile, tiles)
-            before = tiles
+    for stripe in range(len(groups[-1].stripes) if groups else 0):
+        origins = tuple(g.stripes[stripe][0] if g.striped else None for g in groups)
+        for number, y0, y1 in pull_order(groups):
+            group = groups[number]
+            for tiles in tiles_of(group, y0, y1, stripe):
+                for stage, tile in zip(group.stages, tiles, strict=True):
+                    yield Call(segment, number, stage, tile, tiles, origins)
+
+
+def tiles_of(group: StageGroup, y0: int, y1: int, stripe: int) -> Iterator[tuple[Tile, ...]]:
+    """The tiles of all stages for rows [y0, y1) of the group's map in one stripe, step by step."""
+    before: tuple[Tile, ...] = ()
+    begin, end = group.stripes[stripe]
+    for x0 in range(begin, end, group.tile_pixels):
+        tiles = spread(group.stages, Tile(y0, y1, x0, min(x0 + group.tile_pixels, end), x0))
+        if group.slides and before:
+            tiles = tuple(_slid(t, b) for t, b in zip(tiles[:-1], before[:-1], strict=True)
+                          ) + tiles[-1:]
+        yield tiles
+        before = tiles
 
 
 def spread(stages: tuple[Stage, ...], last: Tile) -> tuple[Tile, ...]:
@@ -355,10 +459,7 @@ def spread(stages: tuple[Stage, ...], last: Tile) -> tuple[Tile, ...]:
 
 
 def _required(operand: Operand, tile: Tile, known: Tile | None) -> Tile:
-    rows, columns = operand.window, operand.columns
-    y0, x0 = max(rows.first(tile.y0), 0), max(columns.first(tile.x0), 0)
-    y1 = min(rows.first(tile.y1 - 1) + rows.count, operand.rows)
-    x1 = min(columns.first(tile.x1 - 1) + columns.count, operand.pixels)
+    (y0, y1), (x0, x1) = operand.rows_of(tile.y0, tile.y1), operand.columns_of(tile.x0, tile.x1)
     if known is not None:
         y0, y1 = min(y0, known.y0), max(y1, known.y1)
         x0, x1 = min(x0, known.x0), max(x1, known.x1)

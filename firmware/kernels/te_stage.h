@@ -2,8 +2,9 @@
 /* How a generated model describes its operators and the order in which they run.
  *
  * A stage is one operator. Stages of one group are computed together, tile by tile. Groups of one
- * segment take turns row by row, each holding only the rows that the others still need. Segments
- * run one after the other. Layer by layer, every operator is a segment of its own. */
+ * segment take turns row by row, each holding only the rows that the others still need; a segment
+ * may do this once for each of several stripes of columns. Segments run one after the other. Layer
+ * by layer, every operator is a segment of its own. */
 #ifndef TE_STAGE_H
 #define TE_STAGE_H
 
@@ -28,11 +29,12 @@ typedef struct {
     int16_t x_step;
     int16_t x_offset;
     int16_t memory;   /* 0 is the arena, then the model's outputs, then the inputs kept outside */
-    int16_t producer; /* stage of this group that computes it tile by tile, or -1 */
+    int16_t producer; /* stage of this group that computes it tile by tile; -1: all is held; else
+                         -2 - g, where group g of the segment computes it stripe by stripe */
 } te_input;
 
-/* A tensor that an operator writes. Where `inner`, only the columns of the present tile are held.
- */
+/* A tensor that an operator writes. `inner` is 1 where only the columns of the present tile are
+ * held, -2 - g where those of the present stripe of group g of the segment are, 0 where all are. */
 typedef struct {
     uint32_t start;
     uint32_t row_bytes;
@@ -93,11 +95,20 @@ typedef struct {
     int16_t complete;
 } te_group;
 
-/* Groups [first, end) of the model. The last of them pulls rows out of those before it. */
+/* Columns [x0, x1) of a group's map. */
+typedef struct {
+    int32_t x0;
+    int32_t x1;
+} te_stripe;
+
+/* Groups [first, end) of the model. The last of them pulls rows out of those before it. Where
+ * n_stripes > 1 they do so once for each stripe; a te_stripe per group says which columns. */
 typedef struct {
     int16_t first;
     int16_t end;
     uint32_t progress; /* byte in the arena of an int32_t per group: its rows done */
+    int16_t n_stripes;
+    int16_t first_stripe; /* number of the te_stripe of the first group in the first stripe */
 } te_segment;
 
 static inline int32_t te_least(int32_t a, int32_t b)

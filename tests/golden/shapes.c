@@ -164,7 +164,7 @@ static const te_conv_2d_params conv_2d_4_params = {
     .bias = shapes_conv_2d_4_bias,
     .multiplier = shapes_conv_2d_4_multiplier,
     .shift = shapes_conv_2d_4_shift,
-    .in_width = 64,
+    .in_width = 8,
     .in_pitch = 16,
     .out_pitch = 24,
     .kernel_height = 1,
@@ -235,14 +235,14 @@ static const te_conv_2d_params conv_2d_6_params = {
 /* ADD: 8x8x24, 8x8x24 -> 8x8x24 */
 static const te_add_params add_7_params = {
     .in1_constant = 0,
-    .in1_row = 1536,
+    .in1_row = 192,
     .in1_pitch = 24,
     .in1_step = 1,
     .in1_zero_point = -128,
     .in1_multiplier = 1106782165,
     .in1_shift = -2,
     .in2_constant = 0,
-    .in2_row = 1536,
+    .in2_row = 192,
     .in2_pitch = 24,
     .in2_step = 1,
     .in2_zero_point = -13,
@@ -354,155 +354,156 @@ static const te_softmax_params softmax_12_params = {
 
 static const te_input conv_2d_0_in[] = {
     /* serving_default_image:0 */
-    {.start = 1088, .row_bytes = 32, .rows = 32, .pixels = 32, .ring_rows = 32,
+    {.start = 1196, .row_bytes = 32, .rows = 32, .pixels = 32, .ring_rows = 32,
      .pixel_bytes = 1, .count = 3, .step = 2, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output conv_2d_0_out[] = {
     /* functional_1_1/re_lu_8_1/Relu;functional_1_1/batch_normal... */
-    {.start = 0, .row_bytes = 128, .rows = 16, .pixels = 16, .ring_rows = 16,
+    {.start = 768, .row_bytes = 128, .rows = 16, .pixels = 16, .ring_rows = 3,
      .pixel_bytes = 8, .memory = 0, .inner = 0, .tensor = 22},
 };
 
 static const te_input depthwise_conv_2d_1_in[] = {
     /* functional_1_1/re_lu_8_1/Relu;functional_1_1/batch_normal... */
-    {.start = 0, .row_bytes = 128, .rows = 16, .pixels = 16, .ring_rows = 16,
+    {.start = 768, .row_bytes = 128, .rows = 16, .pixels = 16, .ring_rows = 3,
      .pixel_bytes = 8, .count = 3, .step = 1, .offset = -1, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output depthwise_conv_2d_1_out[] = {
     /* functional_1_1/re_lu_9_1/Relu;functional_1_1/batch_normal... */
-    {.start = 2304, .row_bytes = 128, .rows = 16, .pixels = 16, .ring_rows = 16,
-     .pixel_bytes = 8, .memory = 0, .inner = 0, .tensor = 23},
+    {.start = 1152, .row_bytes = 32, .rows = 16, .pixels = 16, .ring_rows = 1,
+     .pixel_bytes = 8, .memory = 0, .inner = 1, .tensor = 23},
 };
 
 static const te_input conv_2d_2_in[] = {
     /* functional_1_1/re_lu_9_1/Relu;functional_1_1/batch_normal... */
-    {.start = 2304, .row_bytes = 128, .rows = 16, .pixels = 16, .ring_rows = 16,
+    {.start = 1152, .row_bytes = 32, .rows = 16, .pixels = 16, .ring_rows = 1,
      .pixel_bytes = 8, .count = 1, .step = 1, .offset = 0, .divisor = 1,
-     .memory = 0, .producer = -1},
+     .x_count = 1, .x_step = 1, .x_offset = 0,
+     .memory = 0, .producer = 0},
 };
 static const te_output conv_2d_2_out[] = {
     /* functional_1_1/re_lu_10_1/Relu;functional_1_1/batch_norma... */
-    {.start = 128, .row_bytes = 256, .rows = 16, .pixels = 16, .ring_rows = 16,
+    {.start = 0, .row_bytes = 256, .rows = 16, .pixels = 16, .ring_rows = 3,
      .pixel_bytes = 16, .memory = 0, .inner = 0, .tensor = 24},
 };
 
 static const te_input depthwise_conv_2d_3_in[] = {
     /* functional_1_1/re_lu_10_1/Relu;functional_1_1/batch_norma... */
-    {.start = 128, .row_bytes = 256, .rows = 16, .pixels = 16, .ring_rows = 16,
+    {.start = 0, .row_bytes = 256, .rows = 16, .pixels = 16, .ring_rows = 3,
      .pixel_bytes = 16, .count = 3, .step = 2, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output depthwise_conv_2d_3_out[] = {
     /* functional_1_1/re_lu_11_1/Relu;functional_1_1/batch_norma... */
-    {.start = 0, .row_bytes = 128, .rows = 8, .pixels = 8, .ring_rows = 8,
+    {.start = 1196, .row_bytes = 128, .rows = 8, .pixels = 8, .ring_rows = 8,
      .pixel_bytes = 16, .memory = 0, .inner = 0, .tensor = 25},
 };
 
 static const te_input conv_2d_4_in[] = {
     /* functional_1_1/re_lu_11_1/Relu;functional_1_1/batch_norma... */
-    {.start = 0, .row_bytes = 1024, .rows = 1, .pixels = 64, .ring_rows = 1,
+    {.start = 1196, .row_bytes = 128, .rows = 8, .pixels = 8, .ring_rows = 8,
      .pixel_bytes = 16, .count = 1, .step = 1, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output conv_2d_4_out[] = {
     /* functional_1_1/re_lu_12_1/Relu;functional_1_1/batch_norma... */
-    {.start = 1024, .row_bytes = 1536, .rows = 1, .pixels = 64, .ring_rows = 1,
+    {.start = 396, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
      .pixel_bytes = 24, .memory = 0, .inner = 0, .tensor = 26},
 };
 
 static const te_input depthwise_conv_2d_5_in[] = {
     /* functional_1_1/re_lu_12_1/Relu;functional_1_1/batch_norma... */
-    {.start = 1024, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
+    {.start = 396, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
      .pixel_bytes = 24, .count = 3, .step = 1, .offset = -1, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output depthwise_conv_2d_5_out[] = {
     /* functional_1_1/re_lu_13_1/Relu;functional_1_1/batch_norma... */
-    {.start = 2816, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
+    {.start = 1932, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 1,
      .pixel_bytes = 24, .memory = 0, .inner = 0, .tensor = 27},
 };
 
 static const te_input conv_2d_6_in[] = {
     /* functional_1_1/re_lu_13_1/Relu;functional_1_1/batch_norma... */
-    {.start = 2816, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
+    {.start = 1932, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 1,
      .pixel_bytes = 24, .count = 1, .step = 1, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output conv_2d_6_out[] = {
     /* functional_1_1/batch_normalization_15_1/batchnorm/add_1;f... */
-    {.start = 2560, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
+    {.start = 0, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 1,
      .pixel_bytes = 24, .memory = 0, .inner = 0, .tensor = 28},
 };
 
 static const te_input add_7_in[] = {
     /* functional_1_1/re_lu_12_1/Relu;functional_1_1/batch_norma... */
-    {.start = 1024, .row_bytes = 1536, .rows = 1, .pixels = 64, .ring_rows = 1,
+    {.start = 396, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
      .pixel_bytes = 24, .count = 1, .step = 1, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
     /* functional_1_1/batch_normalization_15_1/batchnorm/add_1;f... */
-    {.start = 2560, .row_bytes = 1536, .rows = 1, .pixels = 64, .ring_rows = 1,
+    {.start = 0, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 1,
      .pixel_bytes = 24, .count = 1, .step = 1, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output add_7_out[] = {
     /* functional_1_1/add_1_1/Add */
-    {.start = 0, .row_bytes = 1536, .rows = 1, .pixels = 64, .ring_rows = 1,
+    {.start = 204, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
      .pixel_bytes = 24, .memory = 0, .inner = 0, .tensor = 29},
 };
 
 static const te_input depthwise_conv_2d_8_in[] = {
     /* functional_1_1/add_1_1/Add */
-    {.start = 0, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
+    {.start = 204, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
      .pixel_bytes = 24, .count = 3, .step = 2, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output depthwise_conv_2d_8_out[] = {
     /* functional_1_1/re_lu_14_1/Relu;functional_1_1/batch_norma... */
-    {.start = 1536, .row_bytes = 96, .rows = 4, .pixels = 4, .ring_rows = 4,
+    {.start = 0, .row_bytes = 96, .rows = 4, .pixels = 4, .ring_rows = 4,
      .pixel_bytes = 24, .memory = 0, .inner = 0, .tensor = 30},
 };
 
 static const te_input conv_2d_9_in[] = {
     /* functional_1_1/re_lu_14_1/Relu;functional_1_1/batch_norma... */
-    {.start = 1536, .row_bytes = 384, .rows = 1, .pixels = 16, .ring_rows = 1,
+    {.start = 0, .row_bytes = 384, .rows = 1, .pixels = 16, .ring_rows = 1,
      .pixel_bytes = 24, .count = 1, .step = 1, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output conv_2d_9_out[] = {
     /* functional_1_1/re_lu_15_1/Relu;functional_1_1/batch_norma... */
-    {.start = 0, .row_bytes = 768, .rows = 1, .pixels = 16, .ring_rows = 1,
+    {.start = 384, .row_bytes = 768, .rows = 1, .pixels = 16, .ring_rows = 1,
      .pixel_bytes = 48, .memory = 0, .inner = 0, .tensor = 31},
 };
 
 static const te_input mean_10_in[] = {
     /* functional_1_1/re_lu_15_1/Relu;functional_1_1/batch_norma... */
-    {.start = 0, .row_bytes = 192, .rows = 4, .pixels = 4, .ring_rows = 4,
+    {.start = 384, .row_bytes = 192, .rows = 4, .pixels = 4, .ring_rows = 4,
      .pixel_bytes = 48, .count = 1, .step = 1, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output mean_10_out[] = {
     /* functional_1_1/global_average_pooling2d_1_1/Mean */
-    {.start = 0, .row_bytes = 48, .rows = 1, .pixels = 1, .ring_rows = 1,
+    {.start = 192, .row_bytes = 48, .rows = 1, .pixels = 1, .ring_rows = 1,
      .pixel_bytes = 48, .memory = 0, .inner = 0, .tensor = 32},
 };
 
 static const te_input fully_connected_11_in[] = {
     /* functional_1_1/global_average_pooling2d_1_1/Mean */
-    {.start = 0, .row_bytes = 48, .rows = 1, .pixels = 1, .ring_rows = 1,
+    {.start = 192, .row_bytes = 48, .rows = 1, .pixels = 1, .ring_rows = 1,
      .pixel_bytes = 48, .count = 1, .step = 1, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output fully_connected_11_out[] = {
     /* functional_1_1/shape_1/MatMul;functional_1_1/shape_1/BiasAdd */
-    {.start = 48, .row_bytes = 6, .rows = 1, .pixels = 1, .ring_rows = 1,
+    {.start = 0, .row_bytes = 6, .rows = 1, .pixels = 1, .ring_rows = 1,
      .pixel_bytes = 6, .memory = 0, .inner = 0, .tensor = 33},
 };
 
 static const te_input softmax_12_in[] = {
     /* functional_1_1/shape_1/MatMul;functional_1_1/shape_1/BiasAdd */
-    {.start = 48, .row_bytes = 6, .rows = 1, .pixels = 1, .ring_rows = 1,
+    {.start = 0, .row_bytes = 6, .rows = 1, .pixels = 1, .ring_rows = 1,
      .pixel_bytes = 6, .count = 1, .step = 1, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
@@ -558,7 +559,7 @@ static const te_stage stages[] = {
     /* 10: MEAN: 4x4x48 -> 48 */
     {.form = TE_ACCUMULATE, .kernel.accumulate = &te_mean_accumulate, .params = &mean_10_params,
      .inputs = mean_10_in, .outputs = mean_10_out,
-     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = 768},
+     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = 0},
     /* 11: FULLY_CONNECTED: 48 -> 6 */
     {.form = TE_ROWS, .kernel.rows = te_fully_connected, .params = &fully_connected_11_params,
      .inputs = fully_connected_11_in, .outputs = fully_connected_11_out,
@@ -569,67 +570,74 @@ static const te_stage stages[] = {
      .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
 };
 
+static const te_need needs[] = {
+    {.group = 0, .count = 3, .step = 1, .offset = -1, .divisor = 1}, /* group 1 needs group 0 */
+    {.group = 1, .count = 3, .step = 2, .offset = 0, .divisor = 1}, /* group 2 needs group 1 */
+    {.group = 4, .count = 1, .step = 1, .offset = 0, .divisor = 1}, /* group 5 needs group 4 */
+    {.group = 5, .count = 1, .step = 1, .offset = 0, .divisor = 1}, /* group 6 needs group 5 */
+};
+
 static const te_group groups[] = {
     /* 0: conv_2d_0 */
     {.stages = &stages[0], .needs = NULL, .n_stages = 1, .n_needs = 0,
-     .rows = 16, .pixels = 16, .tile_rows = 1, .tile_pixels = 16, .slides = 0, .complete = 1},
-    /* 1: depthwise_conv_2d_1 */
-    {.stages = &stages[1], .needs = NULL, .n_stages = 1, .n_needs = 0,
-     .rows = 16, .pixels = 16, .tile_rows = 1, .tile_pixels = 16, .slides = 0, .complete = 1},
-    /* 2: conv_2d_2 */
-    {.stages = &stages[2], .needs = NULL, .n_stages = 1, .n_needs = 0,
-     .rows = 16, .pixels = 16, .tile_rows = 1, .tile_pixels = 16, .slides = 0, .complete = 1},
-    /* 3: depthwise_conv_2d_3 */
-    {.stages = &stages[3], .needs = NULL, .n_stages = 1, .n_needs = 0,
+     .rows = 16, .pixels = 16, .tile_rows = 1, .tile_pixels = 16, .slides = 0, .complete = 0},
+    /* 1: depthwise_conv_2d_1 + conv_2d_2 */
+    {.stages = &stages[1], .needs = &needs[0], .n_stages = 2, .n_needs = 1,
+     .rows = 16, .pixels = 16, .tile_rows = 1, .tile_pixels = 4, .slides = 0, .complete = 0},
+    /* 2: depthwise_conv_2d_3 */
+    {.stages = &stages[3], .needs = &needs[1], .n_stages = 1, .n_needs = 1,
      .rows = 8, .pixels = 8, .tile_rows = 1, .tile_pixels = 8, .slides = 0, .complete = 1},
-    /* 4: conv_2d_4 */
+    /* 3: conv_2d_4 */
     {.stages = &stages[4], .needs = NULL, .n_stages = 1, .n_needs = 0,
-     .rows = 1, .pixels = 64, .tile_rows = 1, .tile_pixels = 64, .slides = 0, .complete = 1},
-    /* 5: depthwise_conv_2d_5 */
+     .rows = 8, .pixels = 8, .tile_rows = 1, .tile_pixels = 8, .slides = 0, .complete = 1},
+    /* 4: depthwise_conv_2d_5 */
     {.stages = &stages[5], .needs = NULL, .n_stages = 1, .n_needs = 0,
+     .rows = 8, .pixels = 8, .tile_rows = 1, .tile_pixels = 8, .slides = 0, .complete = 0},
+    /* 5: conv_2d_6 */
+    {.stages = &stages[6], .needs = &needs[2], .n_stages = 1, .n_needs = 1,
+     .rows = 8, .pixels = 8, .tile_rows = 1, .tile_pixels = 8, .slides = 0, .complete = 0},
+    /* 6: add_7 */
+    {.stages = &stages[7], .needs = &needs[3], .n_stages = 1, .n_needs = 1,
      .rows = 8, .pixels = 8, .tile_rows = 1, .tile_pixels = 8, .slides = 0, .complete = 1},
-    /* 6: conv_2d_6 */
-    {.stages = &stages[6], .needs = NULL, .n_stages = 1, .n_needs = 0,
-     .rows = 8, .pixels = 8, .tile_rows = 1, .tile_pixels = 8, .slides = 0, .complete = 1},
-    /* 7: add_7 */
-    {.stages = &stages[7], .needs = NULL, .n_stages = 1, .n_needs = 0,
-     .rows = 1, .pixels = 64, .tile_rows = 1, .tile_pixels = 64, .slides = 0, .complete = 1},
-    /* 8: depthwise_conv_2d_8 */
+    /* 7: depthwise_conv_2d_8 */
     {.stages = &stages[8], .needs = NULL, .n_stages = 1, .n_needs = 0,
      .rows = 4, .pixels = 4, .tile_rows = 1, .tile_pixels = 4, .slides = 0, .complete = 1},
-    /* 9: conv_2d_9 */
+    /* 8: conv_2d_9 */
     {.stages = &stages[9], .needs = NULL, .n_stages = 1, .n_needs = 0,
      .rows = 1, .pixels = 16, .tile_rows = 1, .tile_pixels = 16, .slides = 0, .complete = 1},
-    /* 10: mean_10 */
+    /* 9: mean_10 */
     {.stages = &stages[10], .needs = NULL, .n_stages = 1, .n_needs = 0,
      .rows = 4, .pixels = 4, .tile_rows = 1, .tile_pixels = 4, .slides = 0, .complete = 1},
-    /* 11: fully_connected_11 */
+    /* 10: fully_connected_11 */
     {.stages = &stages[11], .needs = NULL, .n_stages = 1, .n_needs = 0,
      .rows = 1, .pixels = 1, .tile_rows = 1, .tile_pixels = 1, .slides = 0, .complete = 1},
-    /* 12: softmax_12 */
+    /* 11: softmax_12 */
     {.stages = &stages[12], .needs = NULL, .n_stages = 1, .n_needs = 0,
      .rows = 1, .pixels = 1, .tile_rows = 1, .tile_pixels = 1, .slides = 0, .complete = 1},
 };
 
 static const te_segment segments[] = {
-    {.first = 0, .end = 1, .progress = TE_NO_MEMORY}, /* per-layer */
-    {.first = 1, .end = 2, .progress = TE_NO_MEMORY}, /* per-layer */
-    {.first = 2, .end = 3, .progress = TE_NO_MEMORY}, /* per-layer */
-    {.first = 3, .end = 4, .progress = TE_NO_MEMORY}, /* per-layer */
-    {.first = 4, .end = 5, .progress = TE_NO_MEMORY}, /* per-layer */
-    {.first = 5, .end = 6, .progress = TE_NO_MEMORY}, /* per-layer */
-    {.first = 6, .end = 7, .progress = TE_NO_MEMORY}, /* per-layer */
-    {.first = 7, .end = 8, .progress = TE_NO_MEMORY}, /* per-layer */
-    {.first = 8, .end = 9, .progress = TE_NO_MEMORY}, /* per-layer */
-    {.first = 9, .end = 10, .progress = TE_NO_MEMORY}, /* per-layer */
-    {.first = 10, .end = 11, .progress = TE_NO_MEMORY}, /* per-layer */
-    {.first = 11, .end = 12, .progress = TE_NO_MEMORY}, /* per-layer */
-    {.first = 12, .end = 13, .progress = TE_NO_MEMORY}, /* per-layer */
+    {.first = 0, .end = 3, .progress = 1184,
+     .n_stripes = 1, .first_stripe = 0}, /* stream */
+    {.first = 3, .end = 4, .progress = TE_NO_MEMORY,
+     .n_stripes = 1, .first_stripe = 0}, /* per-layer */
+    {.first = 4, .end = 7, .progress = 192,
+     .n_stripes = 1, .first_stripe = 0}, /* stream */
+    {.first = 7, .end = 8, .progress = TE_NO_MEMORY,
+     .n_stripes = 1, .first_stripe = 0}, /* per-layer */
+    {.first = 8, .end = 9, .progress = TE_NO_MEMORY,
+     .n_stripes = 1, .first_stripe = 0}, /* per-layer */
+    {.first = 9, .end = 10, .progress = TE_NO_MEMORY,
+     .n_stripes = 1, .first_stripe = 0}, /* per-layer */
+    {.first = 10, .end = 11, .progress = TE_NO_MEMORY,
+     .n_stripes = 1, .first_stripe = 0}, /* per-layer */
+    {.first = 11, .end = 12, .progress = TE_NO_MEMORY,
+     .n_stripes = 1, .first_stripe = 0}, /* per-layer */
 };
 
 enum {
     N_SEGMENTS = sizeof(segments) / sizeof(segments[0]),
-    MAX_STAGES = 1, /* of a group */
+    MAX_STAGES = 2, /* of a group */
     MAX_IN_ROWS = 3,
     MAX_OUT_ROWS = 1,
     N_MEMORIES = 2
@@ -668,10 +676,13 @@ static const int8_t *input_row(const te_input *in, const memories *m, int32_t ro
            (uint32_t)x0 * in->pixel_bytes;
 }
 
-static int8_t *output_row(const te_output *out, const memories *m, int32_t row, int32_t x0)
+/* Row `row` of an output, from column `x` of the image on; the present tile begins with `x0`. */
+static int8_t *output_row(const te_output *out, const memories *m, int32_t row, int32_t x,
+                          int32_t x0)
 {
+    int32_t origin = out->inner ? x0 : 0;
     return m->write[out->memory] + out->start + ring_row(row, out->ring_rows) * out->row_bytes +
-           (uint32_t)x0 * out->pixel_bytes;
+           (uint32_t)(x - origin) * out->pixel_bytes;
 }
 
 static void *private_memory(const memories *m, uint32_t start)
@@ -680,8 +691,9 @@ static void *private_memory(const memories *m, uint32_t start)
 }
 
 /* The image column that the rows of an input begin with. */
-static int32_t origin_of(const te_input *in, const tile *tiles)
+static int32_t origin_of(const te_input *in, const memories *m, const tile *tiles)
 {
+    (void)m;
     return in->producer >= 0 ? tiles[in->producer].x0 : 0;
 }
 
@@ -702,7 +714,7 @@ static void trace_rows(const te_stage *s, const memories *m, int32_t y, int32_t 
         const te_output *out = &s->outputs[i];
         for (int32_t row = y; row < te_least(end, out->rows); row++) {
             shapes_trace(out->tensor, row, x0, te_least(x1, out->pixels),
-                        output_row(out, m, row, x0 - (out->inner ? origin : 0)), out->pixel_bytes);
+                        output_row(out, m, row, x0, origin), out->pixel_bytes);
         }
     }
 #else
@@ -730,14 +742,14 @@ static void run_rows(const te_stage *s, const memories *m, const tile *tiles, co
     const int32_t x0 = te_most(t->x0, t->held);
     int32_t in_x0 = 0;
     for (int32_t i = 0; i < s->n_inputs; i++) {
-        in_x0 = te_most(in_x0, origin_of(&s->inputs[i], tiles));
+        in_x0 = te_most(in_x0, origin_of(&s->inputs[i], m, tiles));
     }
     for (int32_t y = t->y0; y < t->y1 && x0 < t->x1; y += s->rows_per_call) {
         const int32_t n_rows = te_least(s->rows_per_call, t->y1 - y);
         int32_t n = 0;
         for (int32_t i = 0; i < s->n_inputs; i++) {
             const te_input *in = &s->inputs[i];
-            const int32_t column = in->pixels == 1 ? 0 : in_x0 - origin_of(in, tiles);
+            const int32_t column = in->pixels == 1 ? 0 : in_x0 - origin_of(in, m, tiles);
             const int32_t end = in->count + input_first(in, y + n_rows - 1);
             for (int32_t row = input_first(in, y); row < end; row++) {
                 in_rows[n++] = input_row(in, m, row, column);
@@ -745,9 +757,8 @@ static void run_rows(const te_stage *s, const memories *m, const tile *tiles, co
         }
         n = 0;
         for (int32_t i = 0; i < s->n_outputs; i++) {
-            const int32_t origin = s->outputs[i].inner ? t->x0 : 0;
             for (int32_t r = 0; r < n_rows; r++) {
-                out_rows[n++] = output_row(&s->outputs[i], m, y + r, x0 - origin);
+                out_rows[n++] = output_row(&s->outputs[i], m, y + r, x0, t->x0);
             }
         }
         s->kernel.rows(s->params, in_rows, in_x0, out_rows, n_rows, y, x0, t->x1,
@@ -766,12 +777,12 @@ static void run_accumulate(const te_stage *s, const memories *m, const tile *til
         s->kernel.accumulate->begin(s->params, state);
     }
     for (int32_t y = t->y0; y < t->y1; y++) {
-        const int8_t *row = input_row(in, m, y, t->x0 - origin_of(in, tiles));
+        const int8_t *row = input_row(in, m, y, t->x0 - origin_of(in, m, tiles));
         s->kernel.accumulate->add_rows(s->params, &row, 1, y, t->x0, t->x1, state);
     }
     if (t->y1 == in->rows && t->x1 == in->pixels) {
         for (int32_t r = 0; r < s->outputs[0].rows; r++) {
-            out_rows[r] = output_row(&s->outputs[0], m, r, 0);
+            out_rows[r] = output_row(&s->outputs[0], m, r, 0, 0);
         }
         s->kernel.accumulate->finish(s->params, state, out_rows);
         trace_rows(s, m, 0, INT32_MAX, 0, INT32_MAX, 0);
@@ -794,16 +805,51 @@ static void run_stage(const te_stage *s, const memories *m, const tile *tiles, c
 
 /* ---- Running a group -------------------------------------------------------------------------- */
 
-/* Computes rows [y0, y1) of the map that the group steps through, tile by tile. */
-static void run_group(const te_group *g, const memories *m, int32_t y0, int32_t y1)
+/* Widens the tile of a stage by what its consumer's tile `t` needs of it. */
+static void require(const te_input *in, const tile *t, tile *producer)
+{
+    const int32_t y0 = first_row(t->y0, in->step, in->offset, in->divisor);
+    const int32_t y1 = first_row(t->y1 - 1, in->step, in->offset, in->divisor) + in->count;
+    const int32_t x0 = t->x0 * in->x_step + in->x_offset;
+    const int32_t x1 = (t->x1 - 1) * in->x_step + in->x_offset + in->x_count;
+    producer->y0 = te_least(producer->y0, te_most(y0, 0));
+    producer->y1 = te_most(producer->y1, te_least(y1, in->rows));
+    producer->x0 = te_least(producer->x0, te_most(x0, 0));
+    producer->x1 = te_most(producer->x1, te_least(x1, in->pixels));
+}
+
+/* The tiles of all stages of the group, from the tile of its last stage backwards. */
+static void spread(const te_group *g, tile *tiles)
 {
     const int32_t last = g->n_stages - 1;
+    for (int32_t i = 0; i < last; i++) {
+        tiles[i].y0 = tiles[i].x0 = INT32_MAX;
+        tiles[i].y1 = tiles[i].x1 = 0;
+    }
+    for (int32_t i = last; i >= 0; i--) {
+        const te_stage *s = &g->stages[i];
+        for (int32_t k = 0; k < s->n_inputs && tiles[i].y0 < tiles[i].y1 && tiles[i].x0 < tiles[i].x1; k++) {
+            if (s->inputs[k].producer >= 0) {
+                require(&s->inputs[k], &tiles[i], &tiles[s->inputs[k].producer]);
+            }
+        }
+    }
+}
+
+/* Computes rows [y0, y1) of the map that the group steps through, tile by tile. */
+static void run_group(const te_segment *s, const memories *m, int32_t number, int32_t y0, int32_t y1)
+{
+    const te_group *g = &groups[number];
+    const int32_t last = g->n_stages - 1;
     tile tiles[MAX_STAGES];
-    for (int32_t x = 0; x < g->pixels; x += g->tile_pixels) {
+    const te_stripe columns = {0, g->pixels};
+    (void)s;
+    for (int32_t x = columns.x0; x < columns.x1; x += g->tile_pixels) {
         tiles[last].y0 = y0;
         tiles[last].y1 = y1;
         tiles[last].x0 = x;
-        tiles[last].x1 = te_least(x + g->tile_pixels, g->pixels);
+        tiles[last].x1 = te_least(x + g->tile_pixels, columns.x1);
+        spread(g, tiles);
         for (int32_t i = 0; i <= last; i++) {
             tiles[i].held = tiles[i].x0;
             run_stage(&g->stages[i], m, tiles, &tiles[i]);
@@ -813,16 +859,52 @@ static void run_group(const te_group *g, const memories *m, int32_t y0, int32_t 
 
 /* ---- Running a segment ------------------------------------------------------------------------ */
 
-/* Computes all of group `g`, and of the groups before it what it needs, when it needs it. */
-static void pull(const te_segment *s, const memories *m, int32_t g, int32_t *done)
+/* The group whose rows must come first before group `g` can compute its next rows; -1 if none. */
+static int32_t lacking(const te_segment *s, int32_t g, const int32_t *done)
+{
+    const te_group *group = &groups[g];
+    const int32_t end = te_least(done[g - s->first] + group->tile_rows, group->rows);
+    for (int32_t i = 0; i < group->n_needs; i++) {
+        const te_need *need = &group->needs[i];
+        const int32_t rows = first_row(end - 1, need->step, need->offset, need->divisor) + need->count;
+        if (done[need->group - s->first] < te_least(rows, groups[need->group].rows)) {
+            return need->group;
+        }
+    }
+    return -1;
+}
+
+/* Computes all of group `g`, and of the groups before it what it needs, when it needs it.
+ */
+static int pull(const te_segment *s, const memories *m, int32_t g, int32_t *done)
 {
     int32_t *mine = &done[g - s->first];
     while (*mine < groups[g].rows) {
         int32_t next = g;
+        for (int32_t before = lacking(s, g, done); before >= 0; before = lacking(s, next, done)) {
+            next = before;
+        }
         const int32_t y0 = done[next - s->first];
         const int32_t y1 = te_least(y0 + groups[next].tile_rows, groups[next].rows);
-        run_group(&groups[next], m, y0, y1);
+        run_group(s, m, next, y0, y1);
         done[next - s->first] = y1;
+    }
+    return 1;
+}
+
+static void advance(const te_segment *s, const memories *m, int32_t *done)
+{
+    for (int32_t g = s->end - 1; g >= s->first; g--) {
+        if (groups[g].complete && !pull(s, m, g, done)) {
+            return;
+        }
+    }
+}
+
+static void clear(const te_segment *s, int32_t *done)
+{
+    for (int32_t g = s->first; g < s->end; g++) {
+        done[g - s->first] = 0;
     }
 }
 
@@ -830,14 +912,8 @@ static void run_segment(const te_segment *s, const memories *m)
 {
     int32_t alone = 0;
     int32_t *done = s->progress == TE_NO_MEMORY ? &alone : private_memory(m, s->progress);
-    for (int32_t g = s->first; g < s->end; g++) {
-        done[g - s->first] = 0;
-    }
-    for (int32_t g = s->end - 1; g >= s->first; g--) {
-        if (groups[g].complete) {
-            pull(s, m, g, done);
-        }
-    }
+    clear(s, done);
+    advance(s, m, done);
 }
 
 /* ---- What shapes.h declares ------------------------------------------------------------- */
@@ -857,7 +933,7 @@ const char *shapes_label(int32_t index)
 
 int8_t *shapes_input(void *arena)
 {
-    return (int8_t *)arena + 1088;
+    return (int8_t *)arena + 1196;
 }
 
 int shapes_run(void *arena, int8_t *output)

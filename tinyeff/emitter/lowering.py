@@ -22,7 +22,7 @@ from tinyeff.ir import (
 )
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import Node, describe_shape, node_of
-from tinyeff.schedule import PUSHED, Operand, Stage, StageGroup, activations, schedule
+from tinyeff.schedule import ALONE, PUSHED, Operand, Stage, StageGroup, activations, schedule
 
 
 def lower(graph: Graph, plan: Plan) -> Program:
@@ -76,22 +76,23 @@ class _Lowering:
         first = len(self._steps)
         for stage in group.stages:
             if stage.form != PUSHED:
-                self._steps.append(self._step(stage, group))
+                self._steps.append(self._step(stage, group, first_group))
         needs = tuple(StepNeed(first_group + n.group, n.window) for n in group.needs)
         return StepGroup(first, len(self._steps), needs, group.rows, group.pixels, group.tile_rows,
-                         group.tile_pixels, group.slides, group.complete)
+                         group.tile_pixels, group.slides, group.complete, group.stripes)
 
-    def _step(self, stage: Stage, group: StageGroup) -> Step:
+    def _step(self, stage: Stage, group: StageGroup, first_group: int) -> Step:
         op, variant = self._graph.ops[stage.op], self._plan.variants[stage.op]
         node = kernel_node(self._graph, op, stage.flat)
+        mine = len(self._groups) if group.striped and not stage.inner else -1
         return Step(
             op=stage.op,
             name=f"{op.kind.lower()}_{stage.op}",
             kind=op.kind,
             form=stage.form,
             kernel=operator_of(op.kind).lower(node, variant),
-            inputs=tuple(self._input(operand, group) for operand in stage.operands),
-            outputs=tuple(self._output(tensor, view, stage)
+            inputs=tuple(self._input(operand, first_group) for operand in stage.operands),
+            outputs=tuple(self._output(tensor, view, stage, mine)
                           for tensor, view in zip(stage.outputs, node.outputs, strict=True)),
             rows_per_call=stage.rows_per_call,
             max_rows=self._rows_at_once(stage, variant),
@@ -104,11 +105,10 @@ class _Lowering:
         output = self._graph.tensors[stage.outputs[0]]
         return {"rows": variant.rows_per_call, "accumulate": output.rows, "whole": 1}[stage.form]
 
-    def _input(self, operand: Operand, group: StageGroup) -> Access:
+    def _input(self, operand: Operand, first_group: int) -> Access:
         record = self._graph.tensors[operand.tensor]
         buffer = self._places[operand.tensor]
         flat = operand.rows != record.rows or operand.pixels != record.pixels
-        tile = buffer.row_pixels if operand.producer >= 0 else 0
         return Access(
             tensor=operand.tensor,
             region=buffer.region,
@@ -117,14 +117,15 @@ class _Lowering:
             rows=operand.rows,
             pixels=operand.pixels,
             ring_rows=operand.rows if flat else min(buffer.ring_rows, operand.rows),
-            row_bytes=(tile or operand.pixels) * record.pixel_bytes,
+            row_bytes=(buffer.row_pixels or operand.pixels) * record.pixel_bytes,
             pixel_bytes=record.pixel_bytes,
             window=operand.window,
             columns=operand.columns,
             producer=operand.producer,
+            striped=-1 if operand.striped == ALONE else first_group + operand.striped,
         )
 
-    def _output(self, tensor: int, view: Tensor, stage: Stage) -> Access:
+    def _output(self, tensor: int, view: Tensor, stage: Stage, striped: int) -> Access:
         buffer = self._places[tensor]
         return Access(
             tensor=tensor,
@@ -134,9 +135,10 @@ class _Lowering:
             rows=view.rows,
             pixels=view.pixels,
             ring_rows=view.rows if stage.flat else min(buffer.ring_rows, view.rows),
-            row_bytes=(buffer.row_pixels if stage.inner else view.pixels) * view.pixel_bytes,
+            row_bytes=(buffer.row_pixels or view.pixels) * view.pixel_bytes,
             pixel_bytes=view.pixel_bytes,
             inner=stage.inner,
+            striped=striped,
         )
 
     def _region_index(self, buffer: Buffer) -> int:

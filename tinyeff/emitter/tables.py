@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 from tinyeff.emitter import naming
 from tinyeff.errors import Item, UnsupportedError
-from tinyeff.ir import Access, ConstArray, Program, Step, StepGroup, Window
+from tinyeff.ir import Access, ConstArray, Program, Step, StepGroup, StepSegment, Window
 
 FORMS = {"rows": "TE_ROWS", "accumulate": "TE_ACCUMULATE", "whole": "TE_WHOLE"}
 INT16_MAX = 32767
@@ -74,9 +75,17 @@ def _access(program: Program, a: Access, table: list[SimpleNamespace]) -> Simple
         ring_rows=a.ring_rows, pixel_bytes=a.pixel_bytes, count=a.window.count,
         step=a.window.step, offset=a.window.offset, divisor=a.window.divisor,
         x_count=a.columns.count, x_step=a.columns.step, x_offset=a.columns.offset,
-        memory=_memory_number(table, a), producer=a.producer, inner=int(a.inner), tensor=a.tensor,
+        memory=_memory_number(table, a), tensor=a.tensor,
+        producer=a.producer if a.striped < 0 else _stripe_number(program, a),
+        inner=int(a.inner) if a.striped < 0 else _stripe_number(program, a),
         comment=naming.comment_text(program.graph.tensors[a.tensor].name),
     )
+
+
+def _stripe_number(program: Program, a: Access) -> int:
+    """How te_input and te_output name the group whose present stripe is held."""
+    first = next(s.first for s in program.segments if s.first <= a.striped < s.last)
+    return first - a.striped - 2
 
 
 def _check_sizes(program: Program, step: Step) -> None:
@@ -101,13 +110,28 @@ def order(program: Program) -> dict[str, Any]:
     ]
     starts = [sum(len(g.needs) for g in program.groups[:k]) for k in range(len(program.groups))]
     groups = [_group(program, g, start) for g, start in zip(program.groups, starts, strict=True)]
+    stripes = [(g, s) for s in program.segments for g in _stripes(program, s)]
+    starts = [next((n for n, (_, other) in enumerate(stripes) if other is s), 0)
+              for s in program.segments]
     segments = [
         SimpleNamespace(first=s.first, end=s.last, progress=_offset(s.progress_offset),
-                        comment=s.strategy)
-        for s in program.segments
+                        comment=s.strategy, first_stripe=start,
+                        n_stripes=len(program.groups[s.first].stripes))
+        for s, start in zip(program.segments, starts, strict=True)
     ]
     return {"needs": needs, "groups": groups, "segments": segments,
+            "stripes": [line for line, _ in stripes],
             "forms": sorted({FORMS[s.form] for s in program.steps}, reverse=True)}
+
+
+def _stripes(program: Program, segment: StepSegment) -> Iterator[SimpleNamespace]:
+    """For every stripe of a segment the columns that each group computes; none without stripes."""
+    groups = program.groups[segment.first:segment.last]
+    count = len(groups[0].stripes)
+    for stripe in range(count if count > 1 else 0):
+        for number, group in enumerate(groups, segment.first):
+            x0, x1 = group.stripes[stripe]
+            yield SimpleNamespace(x0=x0, x1=x1, comment=f"stripe {stripe} of group {number}")
 
 
 def _group(program: Program, g: StepGroup, first_need: int) -> SimpleNamespace:

@@ -60,6 +60,7 @@ def simulate(
     done = [0] * len(groups)
     rings = dict.fromkeys(made, 1)
     below: dict[tuple[int, int], int] = {}
+    again = bool(groups) and len(groups[-1].stripes) > 1  # the next stripe reads all rows anew
     for number, y0, y1 in pull_order(groups):
         for tensor, top, end in _written(graph, groups[number], y0, y1):
             root = names.root(tensor)
@@ -69,6 +70,7 @@ def simulate(
             for other in outside:
                 source = graph.tensors[other]
                 low = min(min(r.lowest(groups, done) for r in who[other]), source.rows)
+                low = 0 if again else low
                 apart = end * row - low * sizes.row_bytes(source)
                 below[root, other] = max(below.get((root, other), -sizes.size_bytes(source)), apart)
         done[number] = y1

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from tinyeff.errors import UnsupportedError
 from tinyeff.ir import Buffer, Graph, Limits, Plan, Segment, Target, Variant
@@ -19,7 +20,7 @@ from tinyeff.planner.placement import Task
 from tinyeff.planner.rings import simulate
 from tinyeff.planner.search import Piece, Route, Search
 from tinyeff.planner.streams import IMPOSSIBLE, PROGRESS_BYTES, Space
-from tinyeff.schedule import Renaming, StageGroup, Tile, schedule, spread
+from tinyeff.schedule import Renaming, StageGroup, schedule, tiles_of
 
 
 def plan_stream(
@@ -114,12 +115,15 @@ def measure(space: Space, piece: Piece, memory: Lifetimes) -> Stream:
     groups = schedule(graph, (segment,), space.variants, (False,) * len(graph.ops))[0]
     rings, below = simulate(graph, names, groups)
     held: dict[int, tuple[int, int, int]] = {}
+    widths = {names.root(t): max(x1 - x0 for x0, x1 in g.stripes)
+              for g in groups if g.striped for t in g.stages[-1].outputs}
     for tensor, rows in rings.items():
         buffer = memory.home[tensor]
         if memory.buffers[buffer].last <= piece.last:
             record = graph.tensors[tensor]
-            rows = min(rows, record.rows)
-            held[buffer] = (rows, 0, rows * sizes.row_bytes(record))
+            rows, pixels = min(rows, record.rows), widths.get(tensor, 0)
+            held[buffer] = (rows, pixels,
+                            rows * (pixels or record.pixels) * sizes.pixel_bytes(record))
     for tensor, (rows, pixels) in _tile_sizes(groups).items():
         record = graph.tensors[tensor]
         held[memory.home[tensor]] = (rows, pixels, rows * pixels * sizes.pixel_bytes(record))
@@ -136,11 +140,8 @@ def _tile_sizes(groups: Sequence[StageGroup]) -> dict[int, tuple[int, int]]:
     for group in groups:
         if len(group.stages) == 1:
             continue
-        for y in range(0, group.rows, group.tile_rows):
-            for x in range(0, group.pixels, group.tile_pixels):
-                last = Tile(y, min(y + group.tile_rows, group.rows), x,
-                            min(x + group.tile_pixels, group.pixels), x)
-                tiles = spread(group.stages, last)
+        for y, stripe in product(range(0, group.rows, group.tile_rows), range(len(group.stripes))):
+            for tiles in tiles_of(group, y, min(y + group.tile_rows, group.rows), stripe):
                 for stage, tile in zip(group.stages[:-1], tiles[:-1], strict=True):
                     for tensor in stage.outputs:
                         rows, pixels = found.get(tensor, (1, 1))

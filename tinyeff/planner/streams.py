@@ -64,10 +64,12 @@ class Layer:
 @dataclass(frozen=True)
 class Config:
     """How a segment streams: `tile_pixels` between operators that work pixel by pixel (0: whole
-    rows), and which operators are computed anew for every row that needs them."""
+    rows), which operators are computed anew for every row that needs them, and in stripes of how
+    many columns of the last map (0: all at once)."""
 
     tile_pixels: int = 0
     recomputed: frozenset[int] = frozenset()
+    stripe_pixels: int = 0
 
 
 class Space:
@@ -207,7 +209,8 @@ class Space:
                 tile = (config.tile_pixels or 0) if many else 0
                 groups.append(Group(begin, layer.op + 1, 0, tile, slides))
                 begin = layer.op + 1
-        return Segment("stream", first, last, tuple(groups), self.pushed if first == 0 else ())
+        return Segment("stream", first, last, tuple(groups), self.pushed if first == 0 else (),
+                       config.stripe_pixels)
 
     def shares_group(self, layer: Layer, last: int, config: Config) -> bool:
         """True where the layer runs tile by tile, with its neighbour before or after."""
@@ -220,8 +223,12 @@ class Space:
         """True where the layer shares a group with the one after it."""
         if layer.result < 0 or self.after(layer.op) >= last:
             return False
+        if layer.op in config.recomputed:
+            return True
+        if self.after(layer.op) in config.recomputed:
+            return False  # what is recomputed is so from a ring, not from a tile
         small = self.rings.get(layer.result) == 1 and layer.pixels > config.tile_pixels > 0
-        return layer.op in config.recomputed or (layer.feeds and small)
+        return layer.feeds and small
 
     def inner_bytes(self, layer: Layer, last: int, config: Config) -> int:
         """Bytes of what the layer writes, inside a segment that ends with operator `last`."""

@@ -157,14 +157,10 @@ class _Replay:
                                 "different heights and cannot run row by row")
         pairs = []
         for operand in stage.operands:
-            rows, columns = operand.window, operand.columns
-            top = max(rows.first(y0), 0)
-            bottom = min(rows.first(y1 - 1) + rows.count, operand.rows)
-            left = max(columns.first(x0), 0)
-            right = min(columns.first(tile.x1 - 1) + columns.count, operand.pixels)
-            origin = call.tiles[operand.producer] if operand.producer != ALONE else None
+            (top, bottom), (left, right) = operand.rows_of(y0, y1), operand.columns_of(x0, tile.x1)
+            origin = call.read_origin(operand)
             pairs.append((operand, self._area(operand.tensor, top, bottom, left, right, origin)))
-        mine = tile if stage.inner else None
+        mine = call.written_origin
         writes = [s for t in stage.outputs for s in self._area(t, y0, y1, x0, tile.x1, mine)]
         self._compute(stage, pairs, writes)
 
@@ -203,7 +199,7 @@ class _Replay:
         operand, state = stage.operands[0], self._private(stage.op, "state")
         if tile.y0 == 0 and tile.x0 == 0:
             self._write_all(state, describe(op))
-        origin = call.tiles[operand.producer] if operand.producer != ALONE else None
+        origin = call.read_origin(operand)
         for span in self._area(operand.tensor, tile.y0, tile.y1, tile.x0, tile.x1, origin):
             self._read(span, describe(op))
             self._apart(op, span, state)
@@ -224,9 +220,9 @@ class _Replay:
         op = self.graph.ops[stage.op]
         for tensor in stage.outputs:
             for y in range(tile.y0, tile.y1):
-                for old in self._area(tensor, y, y + 1, tile.x0, tile.held, before):
+                for old in self._area(tensor, y, y + 1, tile.x0, tile.held, before.x0):
                     self._read(old, describe(op))
-                for new in self._area(tensor, y, y + 1, tile.x0, tile.held, tile):
+                for new in self._area(tensor, y, y + 1, tile.x0, tile.held, tile.x0):
                     self._write(new, describe(op))
 
     # Memory -----------------------------------------------------------------------------------
@@ -237,9 +233,12 @@ class _Replay:
         return self._area(tensor, 0, record.rows, 0, record.pixels, None)
 
     def _area(
-        self, tensor: int, y0: int, y1: int, x0: int, x1: int, origin: Tile | None
+        self, tensor: int, y0: int, y1: int, x0: int, x1: int, origin: int | None
     ) -> list[_Span]:
-        """Rows [y0, y1) of columns [x0, x1); `origin` is the tile that the buffer holds, if so."""
+        """Rows [y0, y1) of columns [x0, x1).
+
+        `origin` is the column that the buffer begins with where it holds a tile or stripe only.
+        """
         index, record = self.home[tensor], self.graph.tensors[tensor]
         buffer = self.plan.buffers[index]
         if y0 >= y1 or x0 >= x1:
@@ -252,7 +251,7 @@ class _Replay:
             return [_Span(index, begin, begin + (y1 - y0) * full_row,
                           self.base[index] + y0 * full_row, pixel, what)]
         held_row = buffer.row_pixels * pixel if origin is not None else full_row
-        left = x0 - (origin.x0 if origin is not None else 0)
+        left = x0 - (origin or 0)
         spans = []
         for y in range(y0, y1):
             begin = buffer.offset_bytes + (y % ring) * held_row + left * pixel
