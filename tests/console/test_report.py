@@ -12,10 +12,10 @@ from rich.console import Console
 
 from tests.emitter.graphs import chain, two_outputs
 from tinyeff.console import report
-from tinyeff.footprint import STACK_BYTES
 from tinyeff.ir import Graph, Limits, Target
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
+from tinyeff.planner.budget import STACK_BYTES
 
 
 def planned(limits: Limits | None = None, graph: Graph | None = None) -> report.Planned:
