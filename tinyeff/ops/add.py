@@ -9,8 +9,9 @@ from typing import Any
 from ai_edge_litert import schema_py_generated as schema
 
 from tinyeff import fixed_point
-from tinyeff.ir import Array, Kernel, Variant
-from tinyeff.ops.elementwise import Elementwise, ElementwiseAttrs
+from tinyeff.ir import Array, Kernel, Target, Variant
+from tinyeff.ops import operator as o
+from tinyeff.ops.elementwise import Elementwise, ElementwiseAttrs, reach_of
 from tinyeff.ops.operator import Node
 
 LEFT_SHIFT = 20
@@ -18,6 +19,12 @@ LEFT_SHIFT = 20
 
 Scaling = tuple[int, int]
 """(multiplier, shift)."""
+
+HALF: Scaling = (1 << 30, 0)
+"""A factor of exactly 1/2, which the operand with the larger scale has."""
+
+DSP, DSP_CODE_BYTES = "dsp", 824
+"""The kernel for cores with the DSP extension, and its bytes on a Cortex-M4."""
 
 
 class Add(Elementwise):
@@ -63,7 +70,63 @@ class Add(Elementwise):
         total = requantize(a << LEFT_SHIFT, *scale_a) + self.sign * scaled_b
         return self.finish(node, requantize(total, *scale_sum))
 
+    def variants(self, node: Node[ElementwiseAttrs], target: Target) -> tuple[Variant, ...]:
+        portable = super().variants(node, target)
+        alike = len(node.activations) == 2 and all(
+            t.elements == node.output.elements for t in node.activations)
+        if self.sign < 0 or not o.has_dsp(target) or not alike:
+            return portable
+        if o.is_int8(*node.activations, node.output) and self._dsp_fields(node) is None:
+            return portable
+        return (Variant(DSP, code_bytes=DSP_CODE_BYTES, cost=19 * node.output.elements, consumes=1,
+                        flat=True),)
+
+    def _dsp_fields(self, node: Node[ElementwiseAttrs]) -> tuple[tuple[str, int], ...] | None:
+        """The parameters of the DSP kernel, or None where it is not proven to be exact.
+
+        It adds the sign of a product's operand where the reference takes the product's own; they
+        differ for products of 0 only, which a shift by at least 1 makes 0 either way.
+        """
+        scalings, reach = self._scalings(node), [reach_of(t) for t in node.activations]
+        large = 0 if scalings[0] == HALF else 1
+        (multiplier, shift), (out_multiplier, out_shift) = scalings[1 - large], scalings[2]
+        places = 2 if shift == 0 else 1  # a shift by 1 at least
+        right, out_right = places - 1 - shift, -out_shift
+        quant = node.output.quant
+        zeros = [t.quant.zero_point for t in node.activations if t.quant is not None]
+        assert quant is not None and len(zeros) == 2
+        acc = (reach[large] << LEFT_SHIFT - 1) + (reach[1 - large] << LEFT_SHIFT - 1) + 1
+        constant = (1 << out_right >> 1) + (quant.zero_point << out_right)
+        most = abs(constant) + (acc * out_multiplier >> 31) + 2
+        if scalings[large] != HALF or right > 30 or out_right < 1 or max(
+                most, 2 * acc, reach[1 - large] << LEFT_SHIFT + places) > fixed_point.INT32_MAX:
+            return None
+        low, high = fixed_point.activation_range(node.attrs.activation, quant)
+        one = 1 << LEFT_SHIFT + places
+        return (
+            ("large", large),
+            ("large_base", -(zeros[large] << LEFT_SHIFT - 1)),
+            ("small_one", one),
+            ("small_base", -zeros[1 - large] * one),
+            ("small_multiplier", multiplier),
+            ("small_half", 1 << right - 1),
+            ("small_shift", right),
+            ("multiplier", out_multiplier),
+            ("constant", constant),
+            ("shift", out_right),
+            ("out_min", low),
+            ("out_max", high),
+            ("channels", node.output.channels),
+            ("in1_pitch", node.activations[0].channels),
+            ("in2_pitch", node.activations[1].channels),
+            ("out_pitch", node.output.channels),
+        )
+
     def lower(self, node: Node[ElementwiseAttrs], variant: Variant) -> Kernel:
+        if variant.name == DSP:
+            proven = self._dsp_fields(node)
+            assert proven is not None
+            return Kernel("te_add_dsp", "te_add_dsp_params", proven, ("te_add_dsp",))
         scale_a, scale_b, scale_sum = self._scalings(node)
         fields = (
             *self.operand_fields(node, 0),

@@ -40,7 +40,8 @@ def _pairs(height: int) -> int:
 def _block_pixels(node: Node[Any], height: int, width: int) -> int:
     """How many output pixels the scratch memory has room for, up to a whole row."""
     room = (SCRATCH_LIMIT_BYTES - 12) // (4 * BLOCK_CHANNELS * _pairs(height))
-    pixels = (room - width) // node.attrs.stride[1] + 1
+    stride: int = node.attrs.stride[1]
+    pixels = (room - width) // stride + 1
     return min(pixels, node.output.pixels)
 
 
