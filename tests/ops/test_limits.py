@@ -14,12 +14,14 @@ from tests.ops.test_cases import TARGETS, WITH_CASES, cases
 from tinyeff.ir import Quant, Tensor
 from tinyeff.ops import operator as o
 from tinyeff.ops import operator_of
+from tinyeff.ops.batch_matmul import BatchMatmulAttrs
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.conv_2d import Conv2DAttrs
 from tinyeff.ops.elementwise import ElementwiseAttrs
 from tinyeff.ops.fully_connected import FullyConnectedAttrs
 from tinyeff.ops.operator import Node, node_of
 from tinyeff.ops.softmax import SoftmaxAttrs
+from tinyeff.ops.transpose_conv import TransposeConvAttrs
 from tinyeff.targets import target_for
 
 
@@ -192,6 +194,67 @@ def test_softmax() -> None:
     assert "2**-26" in sentences("SOFTMAX", replace(node, attrs=SoftmaxAttrs(beta=-1.0)))
     with pytest.raises(ValueError, match="no dimension"):
         operator_of("SOFTMAX").output_shapes(with_input(node, 0, shape=()))
+
+
+def transposed() -> Node[Any]:
+    g = GraphBuilder("g")
+    shape = g.constant(np.array((1, 8, 8, 4), np.int32))
+    weights = g.random_weights((4, 3, 3, 3), 0)
+    x = g.input((1, 4, 4, 3), 0.05, 1)
+    bias = g.random_bias(4, x, weights)
+    padding = o.padding_of(o.SAME, (8, 8), (3, 3), (2, 2))
+    attrs = TransposeConvAttrs((8, 8), (2, 2), padding)
+    graph = g.graph(g.op("TRANSPOSE_CONV", [shape, weights, x, bias], attrs, 0.1))
+    return node_of(graph, graph.ops[0])
+
+
+def test_transpose_conv() -> None:
+    kind, node = "TRANSPOSE_CONV", transposed()
+    assert sentences(kind, node) == ""
+    assert "computed at run time" in sentences(kind, with_input(node, 1, data=None))
+    assert "beyond 32 bits" in sentences(kind, with_input(node, 3, **bias_of(2**31 - 1)))
+    assert "beyond 32 bits" in sentences(kind, with_output(node, quant=Quant((1e-9,), (0,))))
+    two = with_input(with_input(node, 2, shape=(2, 4, 4, 3)), 0, data=np.array((2, 8, 8, 4)))
+    assert "2 images" in sentences(kind, two)
+    operator = operator_of(kind)
+    for change, words in (
+        (with_input(node, 2, shape=(1, 5, 4, 3)), "needs an input of"),
+        (with_input(node, 2, shape=(1, 4, 4, 2)), "3 input channels, its input 2"),
+        (with_input(node, 0, data=np.array((1, 8, 8, 5))), "does not fit"),
+        (with_input(node, 0, data=np.array((1, 8, 8))), "must be 4 numbers"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            operator.output_shapes(change)
+    with pytest.raises(ValueError, match="differs from its constant input 0"):
+        operator.write(with_input(node, 0, data=np.array((1, 7, 8, 4))))
+
+
+def matmul(first: tuple[int, ...], second: tuple[int, ...]) -> Node[Any]:
+    g = GraphBuilder("g")
+    a, b = g.input(first, 0.05, 1), g.input(second, 0.05, 1)
+    graph = g.graph(g.op("BATCH_MATMUL", [a, b], BatchMatmulAttrs(), 0.1))
+    return node_of(graph, graph.ops[0])
+
+
+def test_batch_matmul() -> None:
+    kind, node = "BATCH_MATMUL", matmul((1, 2, 4, 3), (1, 2, 3, 5))
+    assert sentences(kind, node) == ""
+    assert "there must be one for each" in sentences(kind, matmul((1, 2, 1, 4, 3), (1, 1, 3, 3, 5)))
+    assert "more than 5" in sentences(kind, matmul((1,) * 4 + (4, 3), (3, 5)))
+    assert "beyond 32 bits" in sentences(kind, with_output(node, quant=Quant((1e-9,), (0,))))
+    large = Quant((1e30,), (0,))
+    huge = with_input(with_input(node, 0, quant=large), 1, quant=large)
+    assert "not finite" in sentences(kind, huge)
+    several = with_input(node, 1, quant=Quant((0.1,) * 5, (0,) * 5, 3))
+    assert "several scales" in sentences(kind, several)
+    known = with_input(with_input(node, 0, data=np.zeros((1, 2, 4, 3), np.int8)), 1,
+                       data=np.zeros((1, 2, 3, 5), np.int8))
+    assert "both its operands are constants" in sentences(kind, known)
+    for shapes, words in ((((4, 3), (4, 5)), "cannot be multiplied"),
+                          (((2, 4, 3), (3, 3, 5)), "must be equal or 1"),
+                          (((3,), (3, 5)), "2 dimensions or more")):
+        with pytest.raises(ValueError, match=words):
+            matmul(*shapes)
 
 
 @pytest.mark.parametrize("kind", WITH_CASES)

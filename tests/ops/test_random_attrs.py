@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Random attributes, shapes and quantization: numpy = LiteRT, and C on the host = numpy.
 
-For CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, SOFTMAX and the elementwise operators.
+For the matrix operators, the elementwise operators and SOFTMAX.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from tests.ops.test_cases import activations, input_sets, variants
 from tinyeff.ir import Array, Graph
 from tinyeff.ops import operator as o
 from tinyeff.ops import operator_of
+from tinyeff.ops.batch_matmul import BatchMatmulAttrs
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.conv_2d import Conv2DAttrs
 from tinyeff.ops.elementwise import Elementwise, ElementwiseAttrs
 from tinyeff.ops.fully_connected import FullyConnectedAttrs
 from tinyeff.ops.operator import node_of
 from tinyeff.ops.softmax import OUTPUT_SCALE, OUTPUT_ZERO_POINT, SoftmaxAttrs
+from tinyeff.ops.transpose_conv import TransposeConvAttrs
 from tinyeff.reader.flatbuffer import serialize
 from tinyeff.simulator.litert import Reference
 
@@ -168,6 +170,51 @@ def prelus(draw: st.DrawFn) -> Graph:
 
 
 @st.composite
+def transposed_convolutions(draw: st.DrawFn) -> Graph:
+    g = GraphBuilder("random", draw(seeds))
+    size = draw(st.tuples(small, small))
+    kernel = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
+    stride = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    scheme = draw(st.sampled_from([o.SAME, o.VALID]))
+    image = tuple(-(-n // s) if scheme == o.SAME else (n + s - k) // s
+                  for n, k, s in zip(size, kernel, stride, strict=True))
+    assume(min(image) > 0)
+    depth, filters = draw(small), draw(small)
+    shape = g.constant(np.array((1, *size, filters), np.int32))
+    x = draw_input(draw, g, (1, *image, depth))
+    weights = draw_weights(draw, g, (filters, *kernel, depth), 0)
+    inputs: list[int | None] = [shape, weights, x]
+    if draw(st.booleans()):
+        inputs.append(draw_bias(draw, g, filters, x, weights))
+    padding = o.padding_of(scheme, size, kernel, stride)
+    attrs = TransposeConvAttrs(size, stride, padding, draw(fused))
+    output = g.op("TRANSPOSE_CONV", inputs, attrs, draw(scales), draw(zero_points))
+    return supported(g.graph(output))
+
+
+@st.composite
+def matrix_products(draw: st.DrawFn) -> Graph:
+    g = GraphBuilder("random", draw(seeds))
+    rows, depth, columns = draw(small), draw(small), draw(small)
+    attrs = BatchMatmulAttrs(draw(st.booleans()), draw(st.booleans()))
+    batch = draw(st.lists(st.integers(1, 3), max_size=2))
+    one = draw(st.sampled_from([batch, [], [1]]))
+    constant = draw(st.sampled_from([None, 0, 1]))
+    operands: list[int | None] = []
+    for number, leading in enumerate(draw(st.permutations([batch, one]))):
+        matrix = [rows, depth] if number == 0 else [depth, columns]
+        if (attrs.adj_x, attrs.adj_y)[number]:
+            matrix.reverse()
+        if number == constant:
+            data = g.rng.integers(-128, 128, (*leading, *matrix), dtype=np.int8)
+            operands.append(g.constant(data, draw(scales), draw(zero_points)))
+        else:
+            operands.append(draw_input(draw, g, (*leading, *matrix)))
+    return supported(g.graph(g.op("BATCH_MATMUL", operands, attrs, draw(scales),
+                                  draw(zero_points))))
+
+
+@st.composite
 def softmaxes(draw: st.DrawFn) -> Graph:
     g = GraphBuilder("random", draw(seeds))
     shape = (*draw(st.lists(st.integers(1, 4), max_size=3)), draw(st.integers(1, 64)))
@@ -187,6 +234,8 @@ STRATEGIES: dict[str, Callable[[], st.SearchStrategy[Graph]]] = {
     "MINIMUM": lambda: elementwise("MINIMUM"),
     "MAXIMUM": lambda: elementwise("MAXIMUM"),
     "PRELU": prelus,
+    "TRANSPOSE_CONV": transposed_convolutions,
+    "BATCH_MATMUL": matrix_products,
     "SOFTMAX": softmaxes,
 }
 
