@@ -97,7 +97,7 @@ int32_t *te_expand_3_dsp(int32_t *to, const int8_t *from, int32_t step, int32_t 
 #define UNUSED          __attribute__((unused))
 
 /* Reads *job and leaves the frame described above. */
-#define PROLOGUE                                                                                   \
+#define PROLOGUE(third)                                                                            \
     "push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n"                                                \
     "sub sp, sp, #28\n"                                                                            \
     "ldmia r0, {r2, r3, r4, r5, r6, r7, r12}\n" /* tile weights out pitch pairs groups rounding */ \
@@ -116,8 +116,7 @@ int32_t *te_expand_3_dsp(int32_t *to, const int8_t *from, int32_t step, int32_t 
     "adr.w r7, 3f\n"                                                                               \
     "cmp r12, #0\n"                                                                                \
     "it ne\n"                                                                                      \
-    "adrne.w r7, 4f\n"                                                                             \
-    "orr r7, r7, #1\n"                                                                             \
+    "adrne.w r7, 4f\n" third "orr r7, r7, #1\n"                                                    \
     "strd r2, r3, [sp, #0]\n"                                                                      \
     "strd r6, r7, [sp, #8]\n"                                                                      \
     "strd r4, r5, [sp, #16]\n"                                                                     \
@@ -167,7 +166,7 @@ int32_t *te_expand_3_dsp(int32_t *to, const int8_t *from, int32_t step, int32_t 
 WHOLLY_ASSEMBLY static void product_3(const te_product *job UNUSED)
 {
     __asm__(
-        PROLOGUE
+        PROLOGUE("")
         "ldrd r7, r10, [r1], #8\n"
         "mov r8, r7\n" "mov r9, r7\n" "mov r11, r10\n" "mov r12, r10\n"
         INNER_LOOP(GROUP_3)
@@ -205,7 +204,7 @@ WHOLLY_ASSEMBLY static void product_3(const te_product *job UNUSED)
 WHOLLY_ASSEMBLY static void product_2(const te_product *job UNUSED)
 {
     __asm__(
-        PROLOGUE
+        PROLOGUE("")
         "ldrd r8, r10, [r1], #8\n"
         "mov r9, r8\n" "mov r11, r10\n"
         INNER_LOOP(GROUP_2)
@@ -238,7 +237,7 @@ WHOLLY_ASSEMBLY static void product_2(const te_product *job UNUSED)
 WHOLLY_ASSEMBLY static void product_1(const te_product *job UNUSED)
 {
     __asm__(
-        PROLOGUE
+        PROLOGUE("cmp r12, #2\n" "it eq\n" "adreq.w r7, 7f\n")
         "ldrd r10, r11, [r1], #8\n"
         INNER_LOOP(GROUP_1)
         "3:\n"
@@ -257,15 +256,25 @@ WHOLLY_ASSEMBLY static void product_1(const te_product *job UNUSED)
         NARROW("r11") STORE_1("r11")
         LOAD_ROUNDING MULTIPLY_AWAY("r10")
         NARROW("r10")
-        "b 5b\n");
+        "b 5b\n"
+        "7:\n"
+        SECOND("r10", "r11")
+        "asr r11, r11, #8\n"
+        "ldr r5, [sp, #16]\n"
+        "add r1, r1, #24\n"
+        "ldrd r2, r3, [r5]\n"
+        "add r2, r2, r10\n"
+        "add r3, r3, r11\n"
+        "strd r2, r3, [r5], #8\n"
+        "str r5, [sp, #16]\n"
+        NEXT_PAIR);
 }
 
 /* clang-format on */
 
 #else
 
-/* Outputs of one channel for one accumulator; `row` is its multiplier, constant, shift and place.
- */
+/* One output for one accumulator; `row` is the channel's multiplier, constant, shift and place. */
 static void narrow(int32_t acc, const int32_t *row, int32_t rounding, int8_t *pixel)
 {
     int32_t scaled;
@@ -293,8 +302,15 @@ static void product(const te_product *job, int32_t pixels)
                 a = te_smlad(w, x, a);
                 s = te_smlad(te_sxtb16(w), x, s);
             }
-            narrow((int32_t)((uint32_t)a - (uint32_t)s) >> 8, rows, job->rounding, pixel);
-            narrow(s, rows + 3, job->rounding, pixel);
+            const int32_t second = (int32_t)((uint32_t)a - (uint32_t)s) >> 8;
+            if (job->rounding == TE_SUMS) {
+                int32_t *sums = (int32_t *)(void *)job->out + 2 * pair;
+                sums[0] += s;
+                sums[1] += second;
+            } else {
+                narrow(second, rows, job->rounding, pixel);
+                narrow(s, rows + 3, job->rounding, pixel);
+            }
         }
         weights = rows + 6;
     }
@@ -317,7 +333,7 @@ static void product_3(const te_product *job)
 
 #endif
 
-static void copy(int8_t *to, const int8_t *from, int32_t n)
+void te_copy_constants(int8_t *to, const int8_t *from, int32_t n)
 {
     for (; n >= 4; n -= 4) {
         te_store4(to, te_load4(from));
@@ -329,7 +345,7 @@ static void copy(int8_t *to, const int8_t *from, int32_t n)
     }
 }
 
-static void clamp(int8_t *values, int32_t n, int32_t low, int32_t high)
+void te_clamp_outputs(int8_t *values, int32_t n, int32_t low, int32_t high)
 {
     const uint32_t lows = UINT32_C(0x01010101) * (uint8_t)low;
     const uint32_t highs = UINT32_C(0x01010101) * (uint8_t)high;
@@ -346,7 +362,7 @@ static void clamp(int8_t *values, int32_t n, int32_t low, int32_t high)
 void te_product_dsp(const te_product *job, int32_t pixels)
 {
     for (int32_t p = 0; p < pixels && job->constants != NULL; p++) {
-        copy(job->out + p * job->out_pitch, job->constants, job->channels);
+        te_copy_constants(job->out + p * job->out_pitch, job->constants, job->channels);
     }
     if (job->pairs == 0) {
         return;
@@ -358,7 +374,7 @@ void te_product_dsp(const te_product *job, int32_t pixels)
     } else {
         product_1(job);
     }
-    for (int32_t p = 0; p < pixels && (job->out_min > -128 || job->out_max < 127); p++) {
-        clamp(job->out + p * job->out_pitch, job->channels, job->out_min, job->out_max);
+    for (int32_t p = 0; p < pixels && (job->out_min > INT8_MIN || job->out_max < INT8_MAX); p++) {
+        te_clamp_outputs(job->out + p * job->out_pitch, job->channels, job->out_min, job->out_max);
     }
 }

@@ -23,15 +23,17 @@
  *     TE_HALF_UP    (constant + floor(acc * 2^8 * multiplier / 2^32)) >> shift
  *     TE_HALF_AWAY  (constant - (acc < 0) + round(acc * 2 * multiplier / 2^32)) >> shift
  *
- * saturated to int8; the zero point is part of the constant. Channels that are the same for every
- * input are not among the pairs: the whole pixel is copied from `constants` first. */
+ * saturated to int8; the zero point is part of the constant. With TE_SUMS nothing is rounded: both
+ * sums are added to the words that `out` points at, pair by pair (one pixel only). Channels that
+ * are the same for every input are not among the pairs: the whole pixel is copied from `constants`
+ * first. */
 #ifndef TE_PRODUCT_DSP_H
 #define TE_PRODUCT_DSP_H
 
 #include "te.h"
 #include "te_dsp.h"
 
-enum { TE_HALF_UP = 0, TE_HALF_AWAY = 1 };
+enum { TE_HALF_UP = 0, TE_HALF_AWAY = 1, TE_SUMS = 2 };
 
 enum { TE_PRODUCT_PIXELS = 3 }; /* the largest block */
 
@@ -49,6 +51,12 @@ typedef struct {
     int32_t out_min;
     int32_t out_max;
 } te_product;
+
+/* Copies `n` outputs of a pixel. */
+void te_copy_constants(int8_t *to, const int8_t *from, int32_t n);
+
+/* Clamps `n` outputs of a pixel. */
+void te_clamp_outputs(int8_t *values, int32_t n, int32_t low, int32_t high);
 
 /* All channels of a block of `pixels` pixels, 1 to 3. */
 void te_product_dsp(const te_product *job, int32_t pixels);

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +16,7 @@ from tinyeff.ir import Array, ConstArray, Graph, Kernel, Target, Variant, Window
 from tinyeff.ops import dsp_product
 from tinyeff.ops import operator as o
 from tinyeff.ops.build import GraphBuilder
-from tinyeff.ops.dsp_packing import fits_lanes
-from tinyeff.ops.dsp_rounding import Rounding, conv_rounding
+from tinyeff.ops.dsp_rounding import ACCUMULATOR_BITS, Rounding, conv_rounding
 from tinyeff.ops.operator import Node, Operator, Padding
 from tinyeff.ops.weights import (
     accumulator_range,
@@ -189,29 +189,28 @@ class Conv2D(Operator[Conv2DAttrs]):
         """The DSP kernel, where it is proven to be exact; a float graph counts as if it were."""
         if self.filters(node).shape[3] != node.input(0).channels:
             return None  # groups
-        product, pointwise = self._product(node), self.is_pointwise(node)
-        computed = node.output.channels
-        if o.is_int8(node.input(0), node.input(1), node.output):
-            rounding = self._dsp_rounding(node)
-            if rounding is None or not fits_lanes(product.weights, rounding):
-                return None
-            computed = int(rounding.computed.sum())
-        return dsp_product.variant(product, computed, 1 if pointwise else 0, pointwise)
+        proven = o.is_int8(node.input(0), node.input(1), node.output)
+        rounding_with = functools.partial(self._dsp_rounding, node) if proven else None
+        pointwise = self.is_pointwise(node)
+        return dsp_product.variant(self._product(node), rounding_with, pointwise, pointwise)
 
     def _product(self, node: Node[Conv2DAttrs]) -> dsp_product.Product:
         a = node.attrs
         return dsp_product.Product(node.input(0), node.output, self.filters(node), a.stride[1],
                                    a.dilation, a.padding)
 
-    def _dsp_rounding(self, node: Node[Conv2DAttrs]) -> Rounding | None:
+    def _dsp_rounding(
+        self, node: Node[Conv2DAttrs], bits: int = ACCUMULATOR_BITS
+    ) -> Rounding | None:
         quant = node.output.quant
         assert quant is not None
         return conv_rounding(
             *self._multipliers(node), accumulator_range(self._bias(node), self.filters(node)),
-            quant.zero_point, fixed_point.activation_range(node.attrs.activation, quant))
+            quant.zero_point, fixed_point.activation_range(node.attrs.activation, quant), bits)
 
     def _dsp_kernel(self, node: Node[Conv2DAttrs], variant: Variant) -> Kernel:
-        rounding, quant = self._dsp_rounding(node), node.output.quant
+        rounding = self._dsp_rounding(node, dsp_product.bits_of(variant))
+        quant = node.output.quant
         assert rounding is not None and quant is not None
         clamp = fixed_point.activation_range(node.attrs.activation, quant)
         return dsp_product.kernel(self._product(node), self._bias(node), rounding, clamp, variant)
@@ -293,6 +292,11 @@ class Conv2D(Operator[Conv2DAttrs]):
             ("stride_over_kernel", 9, 10, 5, 17, (1, 2), (3, 3), (1, 1), o.VALID, 1),
             ("groups", 5, 5, 6, 9, (3, 3), (1, 1), (1, 1), o.SAME, 3),
             ("one_pixel", 1, 1, 17, 1, (3, 3), (1, 1), (1, 1), o.SAME, 1),
+            ("pointwise_stride_2", 5, 11, 13, 7, (1, 1), (2, 2), (1, 1), o.VALID, 1),
+            ("whole_words", 5, 10, 12, 6, (3, 3), (1, 1), (1, 1), o.SAME, 1),
+            ("dilated_words", 7, 9, 4, 5, (3, 3), (1, 2), (3, 2), o.SAME, 1),
+            ("long_window", 2, 3, 236, 5, (3, 3), (1, 1), (1, 1), o.SAME, 1),
+            ("long_pointwise", 1, 2, 2052, 67, (1, 1), (1, 1), (1, 1), o.VALID, 1),
         ]
         for seed, (name, h, w, cin, cout, kernel, stride, dilation, scheme, groups) in enumerate(
             shapes
@@ -305,12 +309,22 @@ class Conv2D(Operator[Conv2DAttrs]):
                 padding = o.padding_of(scheme, (h, w), kernel, stride, dilation)
                 attrs = Conv2DAttrs(stride, dilation, padding, activation)
                 yield g.graph(g.op(self.kind, [x, weights, bias], attrs, 0.08, 2 - seed))
+        yield self._constant_channels()
         # Scales of powers of two: one accumulator in eight lies halfway between two outputs.
         g = GraphBuilder("conv_2d_ties")
         x = g.input((1, 4, 4, 4), 0.5, -1)
         weights = g.constant(g.rng.integers(-4, 5, (64, 1, 1, 4), dtype=np.int8), 0.25)
         bias = g.random_bias(64, x, weights)
         yield g.graph(g.op(self.kind, [x, weights, bias], Conv2DAttrs(), 1.0, 1))
+
+    def _constant_channels(self) -> Graph:
+        """Of seven channels, three have the same output for every input: scales are tiny."""
+        g = GraphBuilder("conv_2d_constant_channels")
+        x = g.input((1, 3, 5, 8), 0.05, 3)
+        weights = g.constant(g.rng.integers(-127, 128, (7, 1, 1, 8), dtype=np.int8),
+                             (0.01, 1e-9, 0.02, 0.01, 1e-12, 1e-7, 0.005), axis=0)
+        bias = g.random_bias(7, x, weights)
+        return g.graph(g.op(self.kind, [x, weights, bias], Conv2DAttrs(), 0.08, -4))
 
 
 OPERATOR = Conv2D()

@@ -43,10 +43,12 @@ def lanes(filters: Array) -> Array:
     unpack bytes. Zeros fill up to whole groups. Shape (channels, words, 2), int64.
     """
     channels, runs, values = filters.shape
-    padded = np.zeros((channels, runs, -(-values // 4) * 4), np.int64)
+    fours = -(-values // 4)
+    padded = np.zeros((channels, runs, 4 * fours), np.int64)
     padded[:, :, :values] = filters
-    words = padded.reshape(channels, runs, -1, 2, 2).swapaxes(3, 4).reshape(channels, runs, -1, 2)
-    used = words[:, :, :run_words(values)].reshape(channels, -1, 2)
+    words = padded.reshape(channels, runs, fours, 2, 2).swapaxes(3, 4)
+    used = words.reshape(channels, runs, 2 * fours, 2)[:, :, :run_words(values)]
+    used = used.reshape(channels, runs * run_words(values), 2)
     result = np.zeros((channels, group_count(runs, values) * GROUP_WORDS, 2), np.int64)
     result[:, :used.shape[1]] = used
     return result
@@ -64,23 +66,56 @@ def pack(filters: Array, bias: Array, rounding: Rounding) -> Array:
     """The stream of all computed channels as int32 words, in the order in which it is read.
 
     `filters` has shape (channels, runs, values) and has passed `fits_lanes`; `bias` has the input
-    zero point folded in. Behind an odd number of channels comes one of zeros that is written to
-    the place of the last, before it.
+    zero point folded in.
+    """
+    return _as_words(_pairs(filters, bias, rounding))
+
+
+def pack_parts(filters: Array, rounding: Rounding, block: int) -> Array:
+    """The same without biases where every run is multiplied on its own.
+
+    Run by run for each `block` of pairs; only the first run has the rounding.
+    """
+    none = Rounding(rounding.how, np.zeros_like(rounding.rows), rounding.computed,
+                    rounding.constants)
+    bias = np.zeros(len(filters), np.int64)
+    every = np.stack([_pairs(filters[:, run:run + 1], bias, none if run else rounding)
+                      for run in range(filters.shape[1])])  # (runs, pairs, words)
+    blocks = [every[:, first:first + block].reshape(-1)
+              for first in range(0, every.shape[1], block)]
+    return _as_words(np.concatenate([np.zeros(0, np.int64), *blocks]))
+
+
+def pair_biases(bias: Array, rounding: Rounding) -> Array:
+    """The biases of all computed channels, a zero behind an odd number of them."""
+    places = np.flatnonzero(rounding.computed)
+    return _as_words(np.pad(bias[places].astype(np.int64), (0, len(places) % 2)))
+
+
+def _pairs(filters: Array, bias: Array, rounding: Rounding) -> Array:
+    """What each pair of computed channels reads, shape (pairs, words).
+
+    Behind an odd number of channels comes one of zeros, whose output is written to the place of
+    the last channel, before it.
     """
     places = np.flatnonzero(rounding.computed)
-    if len(places) == 0:
-        return np.zeros(1, np.int32)  # C has no empty arrays
     odd = len(places) % 2
     words = np.pad(lanes(filters[places]), ((0, odd), (0, 0), (0, 0)))
     biases = np.pad(bias[places].astype(np.int64), (0, odd))
     rows = np.pad(rounding.rows[places], ((0, odd), (0, 0)))
-    rows[:, 2] += np.pad(places, (0, odd), mode="edge") << 8
+    rows[:, 2] += np.append(places, places[-1:])[:len(rows)] << 8
     shared = words[0::2] + 256 * words[1::2]
-    stream = np.concatenate([
+    result: Array = np.concatenate([
         biases[0::2, None],
         biases[0::2, None] + 256 * biases[1::2, None],
         (shared[:, :, 0] & 0xFFFF) | (shared[:, :, 1] << 16),
         rows[1::2],
         rows[0::2],
     ], axis=1)
-    return (stream & 0xFFFFFFFF).astype(np.uint32).view(np.int32).reshape(-1)
+    return result
+
+
+def _as_words(stream: Array) -> Array:
+    """Integers modulo 2**32 as int32; C has no empty arrays, so that there is at least one."""
+    words = (stream.reshape(-1) & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+    return words if len(words) else np.zeros(1, np.int32)

@@ -7,19 +7,53 @@ convolution of every pixel, or a convolution whose kernel is as large as the map
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from tinyeff.ir import Array, ConstArray, Kernel, Tensor, Variant
-from tinyeff.ops import dsp_packing
+from tinyeff.ops import dsp_packing, dsp_rounding
 from tinyeff.ops.dsp_rounding import Rounding
 from tinyeff.ops.operator import Padding, int8
 
 SCRATCH_LIMIT_BYTES = 4000
 """Kernels stay below the 4,096 bytes that a whole plan may take beside its activations."""
 
-PREFIX = "dsp_"
-CODE_BYTES = {"dsp_1x1": 2996, "dsp_kxk": 3640}
+PREFIX, LONG = "dsp_", "dsp_long"
+
+LONG_PAIRS = 32
+"""TE_LONG_PAIRS."""
+
+PART_VALUES = 504
+LEAST_PART_VALUES = 32
+"""The most values that are multiplied at once where a window is too long for a tile or its
+accumulators for 23 bits (those of a part never are), and the fewest for which that pays."""
+
+CODE_BYTES = {"dsp_1x1": 3128, "dsp_kxk": 3772, "dsp_long": 3516}
 """Of each kernel with all it calls, on a Cortex-M4."""
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A window cut into equal parts: `filters` (channels, count, values), zeros where need be."""
+
+    filters: Array
+
+    @property
+    def count(self) -> int:
+        """Parts of a window."""
+        return int(self.filters.shape[1])
+
+    @property
+    def values(self) -> int:
+        """Values of a part."""
+        return int(self.filters.shape[2])
+
+    @property
+    def groups(self) -> int:
+        """Groups of words that a part takes."""
+        return dsp_packing.group_count(1, self.values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,26 +85,78 @@ class Product:
         """Groups of words that a window takes."""
         return dsp_packing.group_count(self.runs.shape[1], self.runs.shape[2])
 
+    @property
+    def parts(self) -> Parts:
+        """The window tap by tap, each in as few parts of whole groups as a tile can hold."""
+        channels, height, width, depth = self.weights.shape
+        per_tap = -(-depth // PART_VALUES)
+        values = -(-depth // per_tap // 8) * 8
+        padded = np.pad(self.weights, ((0, 0), (0, 0), (0, 0), (0, per_tap * values - depth)))
+        return Parts(padded.reshape(channels, height * width * per_tap, values))
 
-def variant(product: Product, computed: int, consumes: int, flat: bool) -> Variant | None:
-    """The variant that computes `computed` of the output channels.
 
-    None where not even a block of one pixel fits the scratch memory.
+RoundingWith = Callable[[int], Rounding | None]
+"""The rounding of accumulators of so many bits, or None where it is not proven exact."""
+
+
+def variant(
+    product: Product, rounding_with: RoundingWith | None, flat: bool, consumes: bool
+) -> Variant | None:
+    """The fastest DSP variant that is proven to be exact, or None.
+
+    A float graph has no `rounding_with`; it is planned as if everything were proven.
     """
-    groups, values = product.groups, product.runs.shape[2]
-    name = "dsp_1x1" if product.is_1x1 else "dsp_kxk"
-    staged = 0 if product.is_1x1 else -(-values // 4) * 4
-    most = min(product.out.rows * product.out.pixels if flat else product.out.pixels, 3)
-    pixels = next((n for n in range(most, 0, -1) if 16 * groups * n + staged
-                   <= SCRATCH_LIMIT_BYTES), 0)
-    if pixels == 0:
+    computed = _computed(product, rounding_with, dsp_rounding.ACCUMULATOR_BITS)
+    pixels, scratch_bytes = _tile(product, flat)
+    if computed is not None and pixels > 0:
+        groups = product.groups
+        return Variant(
+            "dsp_1x1" if product.is_1x1 else "dsp_kxk", tile_pixels=pixels,
+            scratch_bytes=scratch_bytes, const_bytes=_const_bytes(product, computed, 1, groups),
+            code_bytes=CODE_BYTES["dsp_1x1" if product.is_1x1 else "dsp_kxk"],
+            cost=_cost(product, computed, pixels), consumes=int(consumes), flat=flat)
+    computed = _computed(product, rounding_with, dsp_rounding.LONG_BITS)
+    if computed is None or product.x.channels < LEAST_PART_VALUES:
         return None
+    parts, pairs = product.parts, -(-computed // 2)
     return Variant(
-        name, tile_pixels=pixels, scratch_bytes=16 * groups * pixels + staged,
-        const_bytes=dsp_packing.stream_bytes(computed, groups)
-        + (product.out.channels if computed < product.out.channels else 0),
-        code_bytes=CODE_BYTES[name], cost=_cost(product, computed, pixels), consumes=consumes,
-        flat=flat)
+        LONG, tile_pixels=1, scratch_bytes=16 * parts.groups + 8 * min(pairs, LONG_PAIRS),
+        const_bytes=_const_bytes(product, computed, parts.count, parts.groups) + 8 * pairs,
+        code_bytes=CODE_BYTES[LONG], flat=flat,
+        cost=product.out.rows * product.out.pixels * parts.count * (
+            pairs * (44 * parts.groups + 60) + 36 * parts.groups))
+
+
+def bits_of(chosen: Variant) -> int:
+    """The bits of an accumulator with which the chosen variant works."""
+    return dsp_rounding.LONG_BITS if chosen.name == LONG else dsp_rounding.ACCUMULATOR_BITS
+
+
+def _computed(product: Product, rounding_with: RoundingWith | None, bits: int) -> int | None:
+    """How many channels are computed, or None where that is not exact."""
+    if rounding_with is None:
+        return product.out.channels
+    rounding = rounding_with(bits)
+    if rounding is None or not dsp_packing.fits_lanes(product.weights, rounding):
+        return None
+    return int(rounding.computed.sum())
+
+
+def _tile(product: Product, flat: bool) -> tuple[int, int]:
+    """(pixels of a block, bytes of scratch memory): as many of both as there may be; or zeros."""
+    staged = 0 if product.is_1x1 else -(-product.runs.shape[2] // 4) * 4
+    most = min(product.out.rows * product.out.pixels if flat else product.out.pixels, 3)
+    for pixels in range(most, 0, -1):
+        scratch_bytes = 16 * product.groups * pixels + staged
+        if scratch_bytes <= SCRATCH_LIMIT_BYTES:
+            return pixels, scratch_bytes
+    return 0, 0
+
+
+def _const_bytes(product: Product, computed: int, parts: int, groups: int) -> int:
+    """Bytes of packed weights, and of the outputs of channels that are not computed."""
+    constants = product.out.channels if computed < product.out.channels else 0
+    return parts * dsp_packing.stream_bytes(computed, groups) + constants
 
 
 def _cost(product: Product, computed: int, pixels: int) -> int:
@@ -88,39 +174,42 @@ def kernel(
     """The kernel call of a variant that `variant` made; `bias` has the zero point folded in."""
     x, out = product.x, product.out
     assert x.quant is not None
-    stream = dsp_packing.pack(product.runs, bias, rounding)
-    all_computed = bool(rounding.computed.all())
+    long = chosen.name == LONG
+    if long:
+        stream = dsp_packing.pack_parts(product.parts.filters, rounding, LONG_PAIRS)
+    else:
+        stream = dsp_packing.pack(product.runs, bias, rounding)
     packed: tuple[tuple[str, int | ConstArray], ...] = (
         ("weights", ConstArray("int32_t", stream)),
-        ("constants", 0 if all_computed else int8(rounding.constants)),
-    )
-    shape = (
+        ("constants", 0 if rounding.computed.all() else int8(rounding.constants)),
+        ("in_pitch", x.channels),
+        ("out_pitch", out.channels),
+        ("stride_x", product.stride_x),
         ("in_channels", x.channels),
         ("out_channels", out.channels),
         ("pairs", -(-int(rounding.computed.sum()) // 2)),
-        ("groups", product.groups),
-        ("block_pixels", chosen.tile_pixels),
+        ("groups", product.parts.groups if long else product.groups),
         ("rounding", rounding.how),
         ("out_min", clamp[0]),
         ("out_max", clamp[1]),
     )
-    pitches = (("in_pitch", x.channels), ("out_pitch", out.channels))
-    if product.is_1x1:
-        return _named("te_conv_2d_1x1_dsp", (
-            *packed, *pitches, ("stride_x", product.stride_x), *shape))
-    return _named("te_conv_2d_dsp", (
-        *packed,
+    block = ("block_pixels", chosen.tile_pixels)
+    if chosen.name == "dsp_1x1":
+        return _named("te_conv_2d_1x1_dsp", (*packed, block))
+    window = (
         ("in_width", x.pixels),
-        *pitches,
         ("kernel_height", product.weights.shape[1]),
         ("kernel_width", product.weights.shape[2]),
-        ("stride_x", product.stride_x),
         ("dilation_y", product.dilation[0]),
         ("dilation_x", product.dilation[1]),
         ("pad_left", product.padding.left),
         ("in_zero_point", x.quant.zero_point),
-        *shape,
-    ))
+    )
+    if long:
+        sums = ConstArray("int32_t", dsp_packing.pair_biases(bias, rounding))
+        part = (("bias", sums), ("part_values", product.parts.values))
+        return _named("te_conv_2d_long_dsp", (*packed, *window, *part))
+    return _named("te_conv_2d_dsp", (*packed, *window, block))
 
 
 def _named(source: str, fields: tuple[tuple[str, int | ConstArray], ...]) -> Kernel:

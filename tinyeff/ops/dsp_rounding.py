@@ -23,6 +23,9 @@ HALF_UP, HALF_AWAY = 0, 1
 ACCUMULATOR_BITS = 23
 """Accumulators are scaled by 256 within 32 bits."""
 
+LONG_BITS = 31
+"""Of accumulators that are rounded with 64-bit products."""
+
 MOST_SHIFT = 22
 """Of the whole shift, so that constants fit 32 bits."""
 
@@ -52,17 +55,20 @@ def outputs(acc: Array, how: int, rows: Array) -> Array:
     """What the kernels make of accumulators (channels, n), before they clamp to less than int8."""
     multiplier, constant, shift = (rows[:, i, None] for i in range(3))
     if how == HALF_UP:
-        scaled = constant + ((acc * 256 * multiplier) >> 32)
+        scaled = constant + ((acc * multiplier) >> 24)
     else:
-        scaled = constant - (acc < 0) + ((acc * 2 * multiplier + (1 << 31)) >> 32)
+        scaled = constant - (acc < 0) + ((acc * multiplier + (1 << 30)) >> 31)
     result: Array = np.clip(scaled >> shift, fixed_point.INT8_MIN, fixed_point.INT8_MAX)
     return result
 
 
 def conv_rounding(
-    multipliers: Array, shifts: Array, reach: Reach, zero_point: int, clamp: tuple[int, int]
+    multipliers: Array, shifts: Array, reach: Reach, zero_point: int, clamp: tuple[int, int],
+    bits: int = ACCUMULATOR_BITS,
 ) -> Rounding | None:
     """gemmlowp's two roundings of a convolution, or None where they are not proven to be kept.
+
+    `bits` are those of an accumulator, its sign aside.
 
     With x = acc * multiplier / 2**31 and n = -shift, a convolution computes
     zero_point + round(round(x) / 2**n), where round(x) takes halves up and the outer one takes
@@ -80,7 +86,7 @@ def conv_rounding(
     computed, constants = _constant_channels(reference, reach)
     right = np.where(computed, -shifts.astype(np.int64), 1)
     how = HALF_UP if clamp[0] >= zero_point or np.all(right[computed] <= 0) else HALF_AWAY
-    if np.any(right < (-6 if how == HALF_UP else 1)) or not _fits(computed, reach):
+    if np.any(right < (-6 if how == HALF_UP else 1)) or not _fits(computed, reach, bits):
         return None
     extra = 7 if how == HALF_UP else 0
     # A shift that is too long costs bits of the multiplier; the rest must prove to be enough.
@@ -99,7 +105,8 @@ def conv_rounding(
 
 
 def product_rounding(
-    scales: Array, reach: Reach, zero_point: int, clamp: tuple[int, int]
+    scales: Array, reach: Reach, zero_point: int, clamp: tuple[int, int],
+    bits: int = ACCUMULATOR_BITS,
 ) -> Rounding | None:
     """The one rounding of FULLY_CONNECTED: zero_point + round(acc * scale), halves away from zero.
 
@@ -112,7 +119,7 @@ def product_rounding(
 
     computed, constants = _constant_channels(reference, reach)
     exponents = np.frexp(scales)[1].astype(np.int64)
-    if np.any(exponents > 6) or not _fits(computed, reach):
+    if np.any(exponents > 6) or not _fits(computed, reach, bits):
         return None
     shift = np.minimum(7 - exponents, MOST_SHIFT)
     nearest = np.rint(np.ldexp(scales, shift + 24)).astype(np.int64)
@@ -145,9 +152,9 @@ def _constant_channels(reference: Reference, reach: Reach) -> tuple[Array, Array
     return low != high, np.where(low == high, low, 0)
 
 
-def _fits(computed: Array, reach: Reach) -> bool:
+def _fits(computed: Array, reach: Reach, bits: int) -> bool:
     """True where no computed accumulator leaves its bits."""
-    limit = 1 << ACCUMULATOR_BITS
+    limit = 1 << bits
     return not np.any(computed & ((reach[0] < -limit) | (reach[1] >= limit)))
 
 

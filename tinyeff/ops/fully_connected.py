@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,6 @@ from tinyeff.ir import Array, ConstArray, Graph, Kernel, Target, Variant, Window
 from tinyeff.ops import dsp_product
 from tinyeff.ops import operator as o
 from tinyeff.ops.build import GraphBuilder
-from tinyeff.ops.dsp_packing import fits_lanes
 from tinyeff.ops.dsp_rounding import Rounding, product_rounding
 from tinyeff.ops.operator import Node, Operator
 from tinyeff.ops.weights import (
@@ -185,13 +185,9 @@ class FullyConnected(Operator[FullyConnectedAttrs]):
         product = self._product(node)
         if product is None:
             return None
-        computed = node.output.channels
-        if o.is_int8(node.input(0), node.input(1), node.output):
-            rounding = self._dsp_rounding(node)
-            if rounding is None or not fits_lanes(product.weights, rounding):
-                return None
-            computed = int(rounding.computed.sum())
-        return dsp_product.variant(product, computed, int(flat and self._by_pixel(node)), flat)
+        proven = o.is_int8(node.input(0), node.input(1), node.output)
+        rounding_with = functools.partial(self._dsp_rounding, node) if proven else None
+        return dsp_product.variant(product, rounding_with, flat, flat and self._by_pixel(node))
 
     def _product(self, node: Node[FullyConnectedAttrs]) -> dsp_product.Product | None:
         """The layer as a convolution of each pixel or of the whole map, where it is one."""
@@ -203,11 +199,11 @@ class FullyConnected(Operator[FullyConnectedAttrs]):
         return dsp_product.Product(
             x, out, weights.reshape(len(weights), x.rows, x.pixels, x.channels))
 
-    def _dsp_rounding(self, node: Node[FullyConnectedAttrs]) -> Rounding | None:
+    def _dsp_rounding(self, node: Node[FullyConnectedAttrs], bits: int) -> Rounding | None:
         quant = node.output.quant
         assert quant is not None
         return product_rounding(self._scales(node), self._ranges(node), quant.zero_point,
-                                fixed_point.activation_range(node.attrs.activation, quant))
+                                fixed_point.activation_range(node.attrs.activation, quant), bits)
 
     def lower(self, node: Node[FullyConnectedAttrs], variant: Variant) -> Kernel:
         if variant.name.startswith(dsp_product.PREFIX):
@@ -241,7 +237,8 @@ class FullyConnected(Operator[FullyConnectedAttrs]):
         return Kernel(source, f"{source}_params", fields, (source,))
 
     def _dsp_kernel(self, node: Node[FullyConnectedAttrs], variant: Variant) -> Kernel:
-        product, rounding, quant = self._product(node), self._dsp_rounding(node), node.output.quant
+        product, quant = self._product(node), node.output.quant
+        rounding = self._dsp_rounding(node, dsp_product.bits_of(variant))
         assert product is not None and rounding is not None and quant is not None
         clamp = fixed_point.activation_range(node.attrs.activation, quant)
         return dsp_product.kernel(product, self._bias(node), rounding, clamp, variant)
@@ -262,6 +259,8 @@ class FullyConnected(Operator[FullyConnectedAttrs]):
             ("rows_kept", (2, 3, 9), 4, 9, True, True, "none"),
             ("across_rows", (1, 3, 4, 5), 3, 6, False, False, "none"),
             ("within_pixels", (1, 2, 2, 12), 5, 4, False, True, "none"),
+            ("long", (1, 2100), 5, 2100, False, False, "none"),
+            ("long_map", (1, 3, 7, 96), 3, 2016, False, True, "none"),
         ]
         for seed, (name, shape, units, depth, keep, per_channel, activation) in enumerate(shapes):
             g = GraphBuilder(f"fully_connected_{name}", seed)

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: MIT
+"""What the DSP kernels are given: rounding that equals the reference, and packed weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from tests.ops.test_cases import cases
+from tinyeff import fixed_point
+from tinyeff.ir import Array
+from tinyeff.ops import dsp_packing, dsp_rounding, operator_of
+from tinyeff.ops.dsp_rounding import Rounding
+from tinyeff.targets import target_for
+
+zero_points = st.integers(-128, 127)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def clamps(zero_point: int) -> st.SearchStrategy[tuple[int, int]]:
+    """All of int8, a fused RELU, and anything else."""
+    free = st.tuples(st.integers(-128, 127), st.integers(-128, 127)).map(
+        lambda pair: (min(pair), max(pair)))
+    return st.one_of(st.just((-128, 127)), st.just((zero_point, 127)), free)
+
+
+def sample(low: int, high: int, rng: np.random.Generator) -> Array:
+    """Accumulators of [low, high]: its ends, around zero, and at random."""
+    near = np.arange(-300, 300)
+    points = np.concatenate([rng.integers(low, high, 2000, endpoint=True), near, [low, high]])
+    return np.unique(np.clip(points, low, high)).astype(np.int64)
+
+
+def rounded(acc: Array, rounding: Rounding, channel: int, clamp: tuple[int, int]) -> Array:
+    """What the kernel computes for one channel."""
+    if not rounding.computed[channel]:
+        return np.full(acc.shape, rounding.constants[channel])
+    rows = rounding.rows[channel:channel + 1]
+    result: Array = np.clip(dsp_rounding.outputs(acc[None], rounding.how, rows)[0], *clamp)
+    return result
+
+
+@settings(max_examples=300)
+@given(st.data(), zero_points, seeds)
+def test_convolutions_round_as_gemmlowp(data: st.DataObject, zero_point: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    clamp = data.draw(clamps(zero_point))
+    scales = [10.0 ** e for e in data.draw(st.lists(st.floats(-9, 1.5), min_size=1, max_size=4))]
+    pairs = np.array([fixed_point.quantize_multiplier(s) for s in scales], np.int64)
+    reach = 10 ** rng.uniform(1, 6.9, (2, len(scales)))
+    low, high = -reach[0].astype(np.int64), reach[1].astype(np.int64)
+    rounding = dsp_rounding.conv_rounding(pairs[:, 0], pairs[:, 1], (low, high), zero_point, clamp)
+    assume(rounding is not None)
+    assert rounding is not None
+    for channel, (multiplier, shift) in enumerate(pairs.tolist()):
+        acc = sample(int(low[channel]), int(high[channel]), rng)
+        wanted = np.clip(zero_point + fixed_point.multiply_by_quantized_multiplier(
+            acc, multiplier, shift), *clamp)
+        np.testing.assert_array_equal(rounded(acc, rounding, channel, clamp), wanted)
+
+
+@settings(max_examples=150)
+@given(st.data(), zero_points, seeds)
+def test_fully_connected_rounds_as_doubles(
+    data: st.DataObject, zero_point: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    clamp = data.draw(clamps(zero_point))
+    scale = st.one_of(st.floats(-7, 1).map(lambda e: float(10.0 ** e)),
+                      st.integers(-20, 3).map(lambda e: 2.0 ** e))
+    scales = np.array(data.draw(st.lists(scale, min_size=1, max_size=4)))
+    reach = 10 ** rng.uniform(1, 6.9, (2, len(scales)))
+    low, high = -reach[0].astype(np.int64), reach[1].astype(np.int64)
+    rounding = dsp_rounding.product_rounding(scales, (low, high), zero_point, clamp)
+    assume(rounding is not None)
+    assert rounding is not None
+    for channel, value in enumerate(scales.tolist()):
+        acc = sample(int(low[channel]), int(high[channel]), rng)
+        wanted = np.clip(zero_point + fixed_point.rounded_double_product(acc, value), *clamp)
+        np.testing.assert_array_equal(rounded(acc, rounding, channel, clamp), wanted)
+
+
+def rounding_for(multiplier: float, reach: int, clamp: tuple[int, int] = (-128, 127)) -> bool:
+    """True where one channel of such a convolution is rounded by the DSP kernels."""
+    m, shift = fixed_point.quantize_multiplier(multiplier)
+    ends = (np.array([-reach]), np.array([reach]))
+    return dsp_rounding.conv_rounding(
+        np.array([m]), np.array([shift]), ends, 0, clamp) is not None
+
+
+def test_what_is_rounded_and_what_not() -> None:
+    assert rounding_for(0.001, 1 << 20)
+    assert rounding_for(0.4, 1 << 10)
+    assert rounding_for(40.0, 100), "left shifts have no second rounding"
+    assert not rounding_for(1e-5, 1 << 23), "the accumulator leaves 23 bits"
+    assert not rounding_for(200.0, 100), "the left shift is too far"
+    assert rounding_for(1e-12, 1 << 40), "always the zero point: nothing to compute"
+
+
+def test_mixed_shifts_need_a_clamp_at_the_zero_point() -> None:
+    pairs = np.array([fixed_point.quantize_multiplier(m) for m in (0.7, 0.001)], np.int64)
+    ends = (np.full(2, -4000), np.full(2, 4000))
+    assert dsp_rounding.conv_rounding(pairs[:, 0], pairs[:, 1], ends, 0, (-128, 127)) is None
+    rounding = dsp_rounding.conv_rounding(pairs[:, 0], pairs[:, 1], ends, 0, (0, 127))
+    assert rounding is not None
+    assert rounding.how == dsp_rounding.HALF_UP
+
+
+def unpacked(stream: Array, pairs: int, runs: int, values: int) -> Array:
+    """The weights back out of a stream; shape (2 * pairs, runs * words, 2 lanes)."""
+    groups = dsp_packing.group_count(runs, values)
+    words = stream.reshape(pairs, -1)[:, 2:2 + 4 * groups].astype(np.int64)
+    lanes = np.stack([words << 48 >> 48, words >> 16], axis=2)
+    first = (lanes + 128) % 256 - 128
+    return np.stack([first, (lanes - first) >> 8], axis=1).reshape(2 * pairs, -1, 2)
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 7), st.integers(1, 3), st.integers(1, 21), seeds)
+def test_packed_weights_can_be_told_apart(
+    channels: int, runs: int, values: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    filters = rng.integers(-127, 128, (channels, runs, values), dtype=np.int8)
+    computed = rng.random(channels) < 0.8
+    rows = np.stack([rng.integers(1 << 30, 1 << 31, channels),
+                     rng.integers(-99, 99, channels), rng.integers(1, 22, channels)], axis=1)
+    rounding = Rounding(0, rows, computed, np.zeros(channels, np.int64))
+    assert dsp_packing.fits_lanes(filters, rounding)
+    bias = rng.integers(-1000, 1000, channels)
+    stream = dsp_packing.pack(filters, bias, rounding)
+    pairs = -(-int(computed.sum()) // 2)
+    if pairs == 0:
+        assert len(stream) == 1
+        return
+    assert stream.nbytes == dsp_packing.stream_bytes(int(computed.sum()),
+                                                     dsp_packing.group_count(runs, values))
+    found = unpacked(stream, pairs, runs, values)
+    places = np.flatnonzero(computed)
+    np.testing.assert_array_equal(found[:len(places)], dsp_packing.lanes(filters[places]))
+    table = stream.reshape(pairs, -1)
+    np.testing.assert_array_equal(table[:, 0], bias[places[0::2]])
+    np.testing.assert_array_equal(table[:, -1] >> 8, places[0::2])
+    np.testing.assert_array_equal(table[:, -1] & 0xFF, rows[places[0::2], 2])
+
+
+def test_pairs_of_minus_128_cannot_share_a_lane() -> None:
+    filters = np.full((2, 1, 4), -128, np.int8)
+    rows = np.ones((2, 3), np.int64)
+    every = Rounding(0, rows, np.ones(2, bool), np.zeros(2, np.int64))
+    assert not dsp_packing.fits_lanes(filters, every)
+    one = Rounding(0, rows, np.array([True, False]), np.zeros(2, np.int64))
+    assert dsp_packing.fits_lanes(filters, one)
+
+
+@pytest.mark.parametrize("kind", ["CONV_2D", "FULLY_CONNECTED"])
+def test_cases_reach_every_dsp_kernel(kind: str) -> None:
+    operator, names, pixels = operator_of(kind), set(), set()
+    for _, node, _ in cases(kind):
+        for variant in operator.variants(node, target_for("cortex-m4")):
+            names.add(variant.name)
+            pixels.add(variant.tile_pixels)
+            assert variant.scratch_bytes <= 4096
+        assert {v.name for v in operator.variants(node, target_for("cortex-m3"))} <= {
+            "portable", "zero_point"}
+    assert {"dsp_1x1", "dsp_kxk", "dsp_long", "portable"} <= names
+    assert {1, 3} <= pixels
