@@ -25,7 +25,7 @@ from tinyeff.planner import plan
 
 
 def _planned(graph: Graph, memory: str = "resident") -> Plan:
-    return plan(graph, Target(), Limits(input_memory=memory))
+    return plan(graph, Target(), Limits(strategy="per-layer", input_memory=memory))
 
 
 def test_a_chain_by_hand() -> None:

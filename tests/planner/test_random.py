@@ -21,7 +21,7 @@ MEMORIES = st.sampled_from(["resident", "excluded"])
 
 def _planned(graph: Graph, memory: str) -> Plan:
     assume(memory == "resident" or not _passes_input(graph))
-    return plan(graph, Target(), Limits(input_memory=memory))
+    return plan(graph, Target(), Limits(strategy="per-layer", input_memory=memory))
 
 
 def _passes_input(graph: Graph) -> bool:

@@ -16,7 +16,7 @@ from tinyeff.planner import plan, validate
 
 
 def _planned(graph: Graph, memory: str = "resident") -> Plan:
-    return plan(graph, Target(), Limits(input_memory=memory))
+    return plan(graph, Target(), Limits(strategy="per-layer", input_memory=memory))
 
 
 def _rejected(graph: Graph, mutant: Plan, reason: str) -> None:

@@ -11,7 +11,7 @@ from tinyeff.planner import judge, plan
 
 
 def test_without_limits_everything_fits() -> None:
-    planned = plan(mobilenet_v1(), Target(), Limits())
+    planned = plan(mobilenet_v1(), Target(), Limits(strategy="per-layer"))
     verdict = judge(planned, Limits(), 2048, 300_000)
     assert verdict.fits
     assert verdict.sram_bytes == planned.arena_bytes + 2048
@@ -19,7 +19,7 @@ def test_without_limits_everything_fits() -> None:
 
 
 def test_the_last_byte_decides() -> None:
-    planned = plan(mobilenet_v1(), Target(), Limits())
+    planned = plan(mobilenet_v1(), Target(), Limits(strategy="per-layer"))
     need = planned.arena_bytes + 2048
     assert judge(planned, Limits(sram_bytes=need, flash_bytes=1000), 2048, 1000).fits
     verdict = judge(planned, Limits(sram_bytes=need - 7, flash_bytes=900), 2048, 1000)
@@ -29,7 +29,7 @@ def test_the_last_byte_decides() -> None:
 
 
 def test_scratch_memory_counts_for_the_blame() -> None:
-    planned = plan(mobilenet_v1(), Target(), Limits())
+    planned = plan(mobilenet_v1(), Target(), Limits(strategy="per-layer"))
     peak = judge(planned, Limits(), 0, 0)
     assert peak.peak_op == 2
     assert peak.peak_bytes == planned.layers[2].live_bytes
@@ -41,5 +41,5 @@ def test_scratch_memory_counts_for_the_blame() -> None:
 def test_an_empty_graph_has_no_peak() -> None:
     net = Net()
     graph = net.graph(net.input(1, 4))
-    verdict = judge(plan(graph, Target(), Limits()), Limits(), 0, 0)
+    verdict = judge(plan(graph, Target(), Limits(strategy="per-layer")), Limits(), 0, 0)
     assert (verdict.peak_op, verdict.peak_bytes, verdict.sram_bytes) == (None, 0, 4)
