@@ -204,6 +204,29 @@ def test_mean_limits() -> None:
     assert "beyond 1073741824" in limits("MEAN", MeanAttrs((1, 2)), [x], too_fine)
 
 
+def test_reduce_max_limits() -> None:
+    x = tensor(1, 4, 4, 2)
+    assert limits("REDUCE_MAX", MeanAttrs((1, 2)), [x]) == ""
+    other = replace(x, shape=(1, 2), quant=Quant((0.25,), (0,)))
+    assert "they must be equal" in limits("REDUCE_MAX", MeanAttrs((1, 2)), [x], other)
+    assert "some but not all" in limits("REDUCE_MAX", MeanAttrs((1,)), [tensor(1, 2, 3, 4, 5)])
+
+
+def sum_of(values: list[int], scale: float, out_scale: float) -> int:
+    g = GraphBuilder("sum")
+    x = g.input((1, 1, len(values), 1), scale, 0)
+    axes = g.constant(np.array([1, 2], np.int32))
+    return both(g.graph(g.op("SUM", [x, axes], MeanAttrs((1, 2)), out_scale, 0)), values)[0]
+
+
+def test_sum_rounds_twice() -> None:
+    """To halves, ties up; then by a power of two, ties away from zero."""
+    assert sum_of([1, 2], 0.5, 1.0) == 2
+    assert sum_of([-1, -2], 0.5, 1.0) == -1
+    assert sum_of([0, 1], 0.25, 1.0) == 1
+    assert sum_of([100, 100], 1.0, 1.0) == 127
+
+
 def test_pad_limits() -> None:
     none, some = (0, 0), (1, 1)
     assert "last three" in limits("PAD", PadAttrs((some, none, none, none)), [tensor(1, 2, 3, 4)])

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Random attributes and shapes: numpy = LiteRT = C on the host, bit for bit.
 
-For pooling, MEAN, PAD, TRANSPOSE, RESIZE_NEAREST_NEIGHBOR, QUANTIZE and DEQUANTIZE.
+For pooling, reductions, PAD, TRANSPOSE, RESIZE_NEAREST_NEIGHBOR, QUANTIZE and DEQUANTIZE.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -81,20 +82,23 @@ def pools(draw: st.DrawFn, kind: str) -> Graph:
 
 
 @st.composite
-def means(draw: st.DrawFn) -> Graph:
-    """A MEAN over the rows, the pixels, the channels or several, some axes written negative."""
+def reductions(draw: st.DrawFn, kind: str) -> Graph:
+    """Over the rows, the pixels, the channels or several, some axes written negative."""
     shape = tuple(draw(st.lists(st.integers(1, 7), min_size=1, max_size=5)))
     rank = len(shape)
     parts = [list(range(rank - 2)), [rank - 2] * (rank > 1), [rank - 1]]
     chosen = draw(st.lists(st.sampled_from([p for p in parts if p]), min_size=1, unique_by=tuple))
     axes = [a - rank * draw(st.integers(0, 1)) for part in chosen for a in part]
-    g = GraphBuilder("mean")
+    g = GraphBuilder("reduction")
     scale = draw(scales)
     x = g.input(shape, scale, draw(zero_points))
     axis = g.constant(np.array(axes, np.int32))
     attrs = MeanAttrs(tuple(sorted(a % rank for a in axes)), draw(st.booleans()))
-    return supported(g.graph(g.op("MEAN", [x, axis], attrs, scale * draw(ratios),
-                             draw(zero_points))))
+    like = x if kind == "REDUCE_MAX" else None
+    if kind == "SUM":
+        scale *= math.prod(shape[a] for a in attrs.axes)
+    return supported(g.graph(g.op(kind, [x, axis], attrs, scale * draw(ratios),
+                                  draw(zero_points), like)))
 
 
 @st.composite
@@ -147,7 +151,9 @@ def rescalings(draw: st.DrawFn) -> Graph:
 GRAPHS = {
     "average": pools("AVERAGE_POOL_2D"),
     "max": pools("MAX_POOL_2D"),
-    "mean": means(),
+    "mean": reductions("MEAN"),
+    "sum": reductions("SUM"),
+    "largest": reductions("REDUCE_MAX"),
     "pad": pads(),
     "transpose": transposes(),
     "resize": resizes(),

@@ -33,7 +33,7 @@ class MeanAttrs:
 
 
 @dataclass(frozen=True)
-class _Over:
+class Over:
     """Which of the input's rows, pixels and channels are averaged."""
 
     rows: bool
@@ -41,28 +41,17 @@ class _Over:
     channels: bool
 
 
-def _over(node: Node[MeanAttrs]) -> _Over:
+def over_of(node: Node[MeanAttrs]) -> Over:
+    """What the axes mean to the kernels."""
     shape, axes = node.input(0).shape, node.attrs.axes
     rank = len(shape)
     rows = any(axis < rank - 2 and shape[axis] > 1 for axis in axes)
-    return _Over(rows, rank >= 2 and rank - 2 in axes, rank >= 1 and rank - 1 in axes)
+    return Over(rows, rank >= 2 and rank - 2 in axes, rank >= 1 and rank - 1 in axes)
 
 
-def _count(node: Node[MeanAttrs]) -> int:
+def count_of(node: Node[MeanAttrs]) -> int:
+    """How many values are averaged into one."""
     return math.prod(node.input(0).shape[axis] for axis in node.attrs.axes)
-
-
-def _scaling(node: Node[MeanAttrs]) -> tuple[int, int]:
-    """(multiplier, shift) from a sum to a mean at the output's scale.
-
-    Source: QuantizedMeanOrSum of LiteRT, which divides the multiplier by the count (rounding
-    down) after shifting it left as far as the count has bits.
-    """
-    x, out, count = node.input(0).quant, node.output.quant, _count(node)
-    assert x is not None and out is not None
-    multiplier, shift = fixed_point.quantize_multiplier(x.scale / out.scale)
-    left = min(count.bit_length() - 1, 32, 31 + shift)
-    return (multiplier << left) // count, shift - left
 
 
 class Mean(Operator[MeanAttrs]):
@@ -76,6 +65,18 @@ class Mean(Operator[MeanAttrs]):
     kind = "MEAN"
     uint8 = True
     in_place = "always where rows are averaged; pixel by pixel where only channels are"
+
+    def scaling(self, node: Node[MeanAttrs]) -> tuple[int, int]:
+        """(multiplier, shift) from a sum to a mean at the output's scale.
+
+        LiteRT divides the multiplier by the count (rounding down) after shifting it left as far as
+        the count has bits.
+        """
+        x, out, count = node.input(0).quant, node.output.quant, count_of(node)
+        assert x is not None and out is not None
+        multiplier, shift = fixed_point.quantize_multiplier(x.scale / out.scale)
+        left = min(count.bit_length() - 1, 32, 31 + shift)
+        return (multiplier << left) // count, shift - left
 
     def read(self, options: Any, node: Node[None]) -> MeanAttrs:
         rank = len(node.input(0).shape)
@@ -109,17 +110,21 @@ class Mean(Operator[MeanAttrs]):
     def limits(self, node: Node[MeanAttrs]) -> Iterator[str]:
         x, axes = node.input(0), node.attrs.axes
         rows = [i for i, n in enumerate(x.shape[:-2]) if n > 1]
-        if _over(node).rows and not set(rows) <= set(axes):
-            yield (f"it averages over some but not all of the dimensions {rows} of its input "
+        if over_of(node).rows and not set(rows) <= set(axes):
+            yield (f"it goes over some but not all of the dimensions {rows} of its input "
                    f"{x.shape}; of the dimensions before the last two, all or none are supported")
-        if not o.is_int8(x, node.output):
-            return
+        if o.is_int8(x, node.output):
+            yield from self.scale_limits(node)
+
+    def scale_limits(self, node: Node[MeanAttrs]) -> Iterator[str]:
+        """The limit sentences on the scales of an int8 node."""
+        x = node.input(0)
         assert x.quant is not None
         largest = max(127 - x.quant.zero_point, x.quant.zero_point + 128, 128)
-        reach = _count(node) * largest << max(_scaling(node)[1], 0)
+        reach = count_of(node) * largest << max(self.scaling(node)[1], 0)
         if reach > MAX_SUM:
-            yield (f"its sum over {_count(node)} values times 2**shift can reach {reach}, beyond "
-                   f"{MAX_SUM}: average in two steps, or give the output a larger scale")
+            yield (f"its sum over {count_of(node)} values times 2**shift can reach {reach}, beyond "
+                   f"{MAX_SUM}: take it in two steps, or give the output a larger scale")
 
     def evaluate(self, node: Node[MeanAttrs], inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         x_quant, out_quant = node.input(0).quant, node.output.quant
@@ -127,11 +132,11 @@ class Mean(Operator[MeanAttrs]):
         a = node.attrs
         total = np.asarray(inputs[0].astype(np.int64).sum(a.axes, keepdims=a.keep_dims))
         mean = fixed_point.multiply_by_quantized_multiplier(
-            total - x_quant.zero_point * _count(node), *_scaling(node))
+            total - x_quant.zero_point * count_of(node), *self.scaling(node))
         return (fixed_point.clamp_int8(mean + out_quant.zero_point),)
 
     def form_of(self, node: Node[MeanAttrs]) -> str:
-        x, out, over = node.input(0), node.output, _over(node)
+        x, out, over = node.input(0), node.output, over_of(node)
         if over.rows:
             return "accumulate"
         same_rows = (out.rows == x.rows
@@ -140,20 +145,20 @@ class Mean(Operator[MeanAttrs]):
         return "rows" if same_rows else "whole"
 
     def columns(self, node: Node[MeanAttrs], activation: int) -> Window:
-        return Window(node.input(0).pixels, 0) if _over(node).pixels else Window()
+        return Window(node.input(0).pixels, 0) if over_of(node).pixels else Window()
 
     def variants(self, node: Node[MeanAttrs], target: Target) -> tuple[Variant, ...]:
         form, out = self.form_of(node), node.output
         cost = 6 * node.input(0).elements + 30 * out.elements
         if form == "accumulate":
             return (Variant("portable", state_bytes=4 * out.elements, code_bytes=428, cost=cost),)
-        pixelwise = form == "rows" and not _over(node).pixels
+        pixelwise = form == "rows" and not over_of(node).pixels
         return (Variant("portable", code_bytes=402, cost=cost, consumes=1 if pixelwise else 0),)
 
     def lower(self, node: Node[MeanAttrs], variant: Variant) -> Kernel:
-        x, out, over = node.input(0), node.output, _over(node)
+        x, out, over = node.input(0), node.output, over_of(node)
         assert x.quant is not None and out.quant is not None
-        multiplier, shift = _scaling(node)
+        multiplier, shift = self.scaling(node)
         fields = (
             ("in_rows", x.rows),
             ("in_pixels", x.pixels),
@@ -164,7 +169,7 @@ class Mean(Operator[MeanAttrs]):
             ("out_channels", out.channels),
             ("over_pixels", int(over.pixels)),
             ("over_channels", int(over.channels)),
-            ("offset", x.quant.zero_point * _count(node)),
+            ("offset", x.quant.zero_point * count_of(node)),
             ("multiplier", multiplier),
             ("shift", shift),
             ("out_zero_point", out.quant.zero_point),
@@ -200,11 +205,18 @@ class Mean(Operator[MeanAttrs]):
             ("vanishes", (1, 2, 2, 3), (1, 2), False, 1e8),
         ]
         for seed, (name, shape, axes, keep_dims, scale) in enumerate(cases):
-            g = GraphBuilder(f"mean_{name}", seed)
+            g = GraphBuilder(f"{self.kind.lower()}_{name}", seed)
             x = g.input(shape, 0.05, 7 * seed - 80)
             axis = g.constant(np.array(axes, np.int32))
             attrs = MeanAttrs(tuple(sorted(a % len(shape) for a in axes)), keep_dims)
-            yield g.graph(g.op("MEAN", [x, axis], attrs, scale, 20 - 5 * seed))
+            yield self.case(g, [x, axis], attrs, scale, 20 - 5 * seed)
+
+    def case(
+        self, g: GraphBuilder, inputs: list[int | None], attrs: MeanAttrs, scale: float,
+        zero_point: int,
+    ) -> Graph:
+        """One of the cases, for an output of this scale and zero point."""
+        return g.graph(g.op(self.kind, inputs, attrs, scale, zero_point))
 
 
 OPERATOR = Mean()

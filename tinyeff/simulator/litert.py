@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyeff.errors import ModelFileError
 from tinyeff.ir import Array
-from tinyeff.simulator.lookups import with_lookups
+from tinyeff.simulator.stand_ins import needs_stand_ins, with_stand_ins
 
 
 class Reference:
@@ -51,10 +51,13 @@ def _interpreter(flatbuffer: bytes) -> Any:
     """LiteRT's interpreter with reference kernels, ready to run."""
     try:
         interpreter = _load(flatbuffer)
+        complete = not needs_stand_ins(flatbuffer)
     except ValueError as error:
         if "opcode 'ELU'" not in str(error):
             raise
-        interpreter = _load(with_lookups(flatbuffer))
+        complete = False
+    if not complete:
+        interpreter = _load(with_stand_ins(flatbuffer))
     interpreter.allocate_tensors()
     return interpreter
 

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""ELU for LiteRT's reference kernels, which do not have it.
+"""Stand-ins for what LiteRT's reference kernels lack or get wrong, in operators that they have.
 
-LiteRT's other kernels compute an int8 ELU by a table of 256 bytes. That table is read out of them,
-and the operator is written as a GATHER from it: CAST to int32, ADD 128, GATHER.
+ELU     they do not have. LiteRT's other kernels compute an int8 ELU by a table of 256 bytes. That
+        table is read out of them, and the operator is written as a GATHER from it:
+        CAST to int32, ADD 128, GATHER.
+SUM     of int8 takes the values for uint8. What it means is what it computes in uint8, 128 higher:
+        QUANTIZE to uint8, SUM, QUANTIZE to int8.
 """
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import flatbuffers
@@ -15,26 +19,36 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tinyeff.ir import Array
 
-ELU = schema.BuiltinOperator.ELU
-INT8, INT32 = schema.TensorType.INT8, schema.TensorType.INT32
+ELU, SUM = schema.BuiltinOperator.ELU, schema.BuiltinOperator.SUM
+INT8, UINT8, INT32 = schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT32
 VALUES: Array = np.arange(-128, 128).astype(np.int8)
 
 
-def with_lookups(flatbuffer: bytes) -> bytes:
-    """The model with every int8 ELU as a look-up; its tensors keep their numbers."""
+def needs_stand_ins(flatbuffer: bytes) -> bool:
+    """True where the model, which LiteRT has read, names one of these operators."""
+    model = schema.Model.GetRootAsModel(flatbuffer, 0)
+    codes = (model.OperatorCodes(i) for i in range(model.OperatorCodesLength()))
+    return any(max(c.BuiltinCode(), c.DeprecatedBuiltinCode()) in (ELU, SUM) for c in codes)
+
+
+def with_stand_ins(flatbuffer: bytes) -> bytes:
+    """The model with every int8 ELU and SUM in other words; its tensors keep their numbers."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(flatbuffer, 0))
     graph = model.subgraphs[0]
-    elus = {n for n, c in enumerate(model.operatorCodes)
-            if max(c.builtinCode, c.deprecatedBuiltinCode) == ELU}
+    kinds = [max(c.builtinCode, c.deprecatedBuiltinCode) for c in model.operatorCodes]
+    stand_ins = {ELU: _lookup, SUM: _sum}
     operators = []
     for op in graph.operators:
-        if op.opcodeIndex in elus and graph.tensors[op.inputs[0]].type == INT8:
-            operators += _lookup(model, graph, op)
+        stand_in = stand_ins.get(kinds[op.opcodeIndex])
+        if stand_in and graph.tensors[op.inputs[0]].type == INT8:
+            operators += stand_in(model, graph, op)
         else:
             operators.append(op)
     graph.operators = operators
-    for number in elus - {op.opcodeIndex for op in operators}:
-        model.operatorCodes[number] = _code("CAST")  # LiteRT looks up unused ones as well
+    used = {op.opcodeIndex for op in operators}
+    for number, kind in enumerate(kinds):
+        if kind == ELU and number not in used:
+            model.operatorCodes[number] = _code("CAST")  # LiteRT looks up unused ones as well
     return _packed(model)
 
 
@@ -60,9 +74,31 @@ def _lookup(model: Any, graph: Any, op: Any) -> list[Any]:
     ]
 
 
+def _sum(model: Any, graph: Any, op: Any) -> list[Any]:
+    before, after = (_in_uint8(graph, graph.tensors[i]) for i in (op.inputs[0], op.outputs[0]))
+    options = schema.QuantizeOptionsT
+    result, inner = op.outputs[0], copy.copy(op)
+    inner.inputs = np.array([before, *op.inputs[1:]], np.int32)
+    inner.outputs = np.array([after], np.int32)
+    return [
+        _operator(model, "QUANTIZE", [op.inputs[0]], before, options(), version=2),
+        inner,
+        _operator(model, "QUANTIZE", [after], result, options(), version=2),
+    ]
+
+
+def _in_uint8(graph: Any, tensor: Any) -> int:
+    """A new tensor for the same values, 128 higher."""
+    index = _tensor(graph, tensor.shape, UINT8)
+    quantization = copy.copy(tensor.quantization)
+    quantization.zeroPoint = np.array(quantization.zeroPoint) + 128
+    graph.tensors[index].quantization = quantization
+    return index
+
+
 def _tensor(graph: Any, shape: Any, dtype: int) -> int:
     tensor = schema.TensorT()
-    tensor.name = f"lookup_{len(graph.tensors)}"
+    tensor.name = f"stand_in_{len(graph.tensors)}"
     tensor.shape, tensor.type, tensor.buffer = np.array(shape, np.int32), dtype, 0
     graph.tensors.append(tensor)
     return len(graph.tensors) - 1
@@ -77,8 +113,10 @@ def _constant(model: Any, graph: Any, data: Array, dtype: int) -> int:
     return index
 
 
-def _operator(model: Any, kind: str, inputs: list[int], output: int, options: Any) -> Any:
-    model.operatorCodes.append(_code(kind))
+def _operator(
+    model: Any, kind: str, inputs: list[int], output: int, options: Any, version: int = 1
+) -> Any:
+    model.operatorCodes.append(_code(kind, version))
     op = schema.OperatorT()
     op.opcodeIndex = len(model.operatorCodes) - 1
     op.inputs, op.outputs = np.array(inputs, np.int32), np.array([output], np.int32)
@@ -88,10 +126,10 @@ def _operator(model: Any, kind: str, inputs: list[int], output: int, options: An
     return op
 
 
-def _code(kind: str) -> Any:
+def _code(kind: str, version: int = 1) -> Any:
     code = schema.OperatorCodeT()
     number = getattr(schema.BuiltinOperator, kind)
-    code.builtinCode, code.deprecatedBuiltinCode, code.version = number, min(number, 127), 1
+    code.builtinCode, code.deprecatedBuiltinCode, code.version = number, min(number, 127), version
     return code
 
 

@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: MIT
-"""ELU in LiteRT's reference kernels, which lack it: a look-up in a table made by LiteRT itself."""
+"""What LiteRT's reference kernels lack or get wrong: ELU, and SUM of int8."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from tinyeff.errors import ModelFileError
 from tinyeff.interpreter import evaluate
 from tinyeff.ir import Array, Graph
 from tinyeff.ops.build import GraphBuilder
+from tinyeff.ops.mean import MeanAttrs
 from tinyeff.ops.pointwise_table import PointwiseAttrs
 from tinyeff.reader.flatbuffer import serialize
+from tinyeff.simulator import litert
 from tinyeff.simulator.litert import Reference
 
 
@@ -57,6 +61,47 @@ def test_the_table_is_that_of_litert() -> None:
     reference = Reference(data)
     reference.run((x,))
     np.testing.assert_array_equal(reference.tensor(1), other_kernels(data, x, 1))
+
+
+def sum_of(values: list[int], zero_point: int = 0) -> bytes:
+    g = GraphBuilder("sum")
+    x = g.input((1, len(values)), 1.0, zero_point)
+    axes = g.constant(np.array([1], np.int32))
+    return serialize(g.graph(g.op("SUM", [x, axes], MeanAttrs((1,), True), 4.0, zero_point)))
+
+
+def bare(flatbuffer: bytes, x: Array) -> Array:
+    """What LiteRT's own reference kernels make of it."""
+    interpreter = litert._load(flatbuffer)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(0, x)
+    interpreter.invoke()
+    return np.array(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+
+
+@pytest.mark.parametrize(("values", "total"), [([1, 2, 3, 8], 4), ([-1, -2, -3, -8], -4)])
+def test_sum(values: list[int], total: int) -> None:
+    """Where this fails for negative values, LiteRT has learnt to add them: drop the stand-in."""
+    x, data = np.array([values], np.int8), sum_of(values)
+    reference = Reference(data)
+    reference.run((x,))
+    assert reference.tensor(2).tolist() == [[total]]
+    assert (bare(data, x).item() == total) == (min(values) >= 0)
+
+
+def test_sum_is_that_of_uint8() -> None:
+    x = np.random.default_rng(3).integers(-128, 128, (1, 40), dtype=np.int8)
+    data = sum_of(x[0].tolist(), zero_point=11)
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    for tensor in model.subgraphs[0].tensors[::2]:
+        tensor.type = schema.TensorType.UINT8
+        tensor.quantization.zeroPoint = np.array([11 + 128])
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    expected = bare(bytes(builder.Output()), (x.astype(np.int16) + 128).astype(np.uint8))
+    reference = Reference(data)
+    reference.run((x,))
+    assert reference.tensor(2).item() == expected.item() - 128
 
 
 def test_elu_in_float_is_refused() -> None:
