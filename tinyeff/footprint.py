@@ -51,6 +51,7 @@ def footprint(graph: Graph, plan: Plan) -> Footprint:
         node = node_of(graph, op)
         if operator_of(op.kind).form_of(node) != "view":
             code[op.kind, variant.name] = variant.code_bytes
+            code.update({("", name): size for name, size in variant.shared_code})
             tables += (STAGE_BYTES + PARAMETER_BYTES + OUTPUT_BYTES * len(node.outputs)
                        + INPUT_BYTES * len(node.activations))
     inputs = () if plan.input_memory == "resident" else graph.inputs

@@ -114,7 +114,8 @@ class Variant:
     `consumes` = n > 0 promises that the kernel reads n pixels in all channels before it writes any
     of their outputs, left to right; 0 promises nothing finer than whole calls.
     `flat` promises that a contiguous map may be passed as one row of rows * pixels pixels.
-    `cost` is an estimate in cycles for the whole operator.
+    `cost` is an estimate in cycles for the whole operator. `shared_code` names code that kernels of
+    several operators have in common, and its bytes; `code_bytes` is the rest.
     """
 
     name: str
@@ -127,6 +128,7 @@ class Variant:
     cost: int = 0
     consumes: int = 0
     flat: bool = False
+    shared_code: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -29,19 +29,22 @@ static void expand_inside(const source *s, int32_t offset, int32_t step, int32_t
     }
 }
 
-/* A row of one window, starting at column `x`, where columns may lie outside the image or values
- * do not follow each other: put together first. */
+/* Puts together a row of one window, starting at column `x`, where columns may lie outside the
+ * image or values do not follow each other. */
 static const int8_t *stage_row(const source *s, const int8_t *row, int32_t x)
 {
     const te_conv_2d_dsp_params *p = s->p;
     int8_t *to = s->staged;
     for (int32_t kx = 0; kx < p->kernel_width; kx++) {
-        const int32_t in_x = x + kx * p->dilation_x;
-        const int32_t inside = in_x >= 0 && in_x < p->in_width;
-        const int8_t *from = row + (inside ? in_x - s->in_x0 : 0) * p->in_pitch;
-        for (int32_t c = 0; c < p->in_channels; c++) {
-            *to++ = inside ? from[c] : (int8_t)p->in_zero_point;
+        if (x < 0 || x >= p->in_width) {
+            for (int32_t c = 0; c < p->in_channels; c++) {
+                to[c] = (int8_t)p->in_zero_point;
+            }
+        } else {
+            te_copy_dsp(to, row + (x - s->in_x0) * p->in_pitch, p->in_channels);
         }
+        to += p->in_channels;
+        x += p->dilation_x;
     }
     return s->staged;
 }

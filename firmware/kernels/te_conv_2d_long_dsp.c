@@ -94,10 +94,10 @@ void te_conv_2d_long_dsp(const void *params, const int8_t *const *in_rows, int32
     (void)y;
     for (int32_t x = x0; x < x1; x++) {
         if (p->constants != NULL) {
-            te_copy_constants(out, p->constants, p->out_channels);
+            te_copy_dsp(out, p->constants, p->out_channels);
         }
         conv_pixel(&from, x * p->stride_x - p->pad_left, scratch, out);
-        te_clamp_outputs(out, p->out_channels, p->out_min, p->out_max);
+        te_clamp_dsp(out, p->out_channels, p->out_min, p->out_max);
         out += p->out_pitch;
     }
 }

@@ -333,7 +333,7 @@ static void product_3(const te_product *job)
 
 #endif
 
-void te_copy_constants(int8_t *to, const int8_t *from, int32_t n)
+void te_copy_dsp(int8_t *to, const int8_t *from, int32_t n)
 {
     for (; n >= 4; n -= 4) {
         te_store4(to, te_load4(from));
@@ -345,7 +345,7 @@ void te_copy_constants(int8_t *to, const int8_t *from, int32_t n)
     }
 }
 
-void te_clamp_outputs(int8_t *values, int32_t n, int32_t low, int32_t high)
+void te_clamp_dsp(int8_t *values, int32_t n, int32_t low, int32_t high)
 {
     const uint32_t lows = UINT32_C(0x01010101) * (uint8_t)low;
     const uint32_t highs = UINT32_C(0x01010101) * (uint8_t)high;
@@ -362,7 +362,7 @@ void te_clamp_outputs(int8_t *values, int32_t n, int32_t low, int32_t high)
 void te_product_dsp(const te_product *job, int32_t pixels)
 {
     for (int32_t p = 0; p < pixels && job->constants != NULL; p++) {
-        te_copy_constants(job->out + p * job->out_pitch, job->constants, job->channels);
+        te_copy_dsp(job->out + p * job->out_pitch, job->constants, job->channels);
     }
     if (job->pairs == 0) {
         return;
@@ -375,6 +375,6 @@ void te_product_dsp(const te_product *job, int32_t pixels)
         product_1(job);
     }
     for (int32_t p = 0; p < pixels && (job->out_min > INT8_MIN || job->out_max < INT8_MAX); p++) {
-        te_clamp_outputs(job->out + p * job->out_pitch, job->channels, job->out_min, job->out_max);
+        te_clamp_dsp(job->out + p * job->out_pitch, job->channels, job->out_min, job->out_max);
     }
 }

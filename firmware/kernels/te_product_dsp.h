@@ -52,11 +52,11 @@ typedef struct {
     int32_t out_max;
 } te_product;
 
-/* Copies `n` outputs of a pixel. */
-void te_copy_constants(int8_t *to, const int8_t *from, int32_t n);
+/* Copies `n` values, word by word. */
+void te_copy_dsp(int8_t *to, const int8_t *from, int32_t n);
 
-/* Clamps `n` outputs of a pixel. */
-void te_clamp_outputs(int8_t *values, int32_t n, int32_t low, int32_t high);
+/* Clamps `n` values, word by word. */
+void te_clamp_dsp(int8_t *values, int32_t n, int32_t low, int32_t high);
 
 /* All channels of a block of `pixels` pixels, 1 to 3. */
 void te_product_dsp(const te_product *job, int32_t pixels);

@@ -30,8 +30,9 @@ LEAST_PART_VALUES = 32
 """The most values that are multiplied at once where a window is too long for a tile or its
 accumulators for 23 bits (those of a part never are), and the fewest for which that pays."""
 
-CODE_BYTES = {"dsp_1x1": 3128, "dsp_kxk": 3772, "dsp_long": 3516}
-"""Of each kernel with all it calls, on a Cortex-M4."""
+KERNEL_BYTES = {"dsp_1x1": 226, "dsp_kxk": 990, LONG: 620}
+PRODUCT_BYTES = 2840
+"""Code on a Cortex-M4: of each kernel alone, and of what they share."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,12 +110,12 @@ def variant(
     computed = _computed(product, rounding_with, dsp_rounding.ACCUMULATOR_BITS)
     pixels, scratch_bytes = _tile(product, flat)
     if computed is not None and pixels > 0:
-        groups = product.groups
+        name = "dsp_1x1" if product.is_1x1 else "dsp_kxk"
         return Variant(
-            "dsp_1x1" if product.is_1x1 else "dsp_kxk", tile_pixels=pixels,
-            scratch_bytes=scratch_bytes, const_bytes=_const_bytes(product, computed, 1, groups),
-            code_bytes=CODE_BYTES["dsp_1x1" if product.is_1x1 else "dsp_kxk"],
-            cost=_cost(product, computed, pixels), consumes=int(consumes), flat=flat)
+            name, tile_pixels=pixels, scratch_bytes=scratch_bytes,
+            const_bytes=_const_bytes(product, computed, 1, product.groups),
+            shared_code=_code(name), cost=_cost(product, computed, pixels),
+            consumes=int(consumes), flat=flat)
     computed = _computed(product, rounding_with, dsp_rounding.LONG_BITS)
     if computed is None or product.x.channels < LEAST_PART_VALUES:
         return None
@@ -122,9 +123,13 @@ def variant(
     return Variant(
         LONG, tile_pixels=1, scratch_bytes=16 * parts.groups + 8 * min(pairs, LONG_PAIRS),
         const_bytes=_const_bytes(product, computed, parts.count, parts.groups) + 8 * pairs,
-        code_bytes=CODE_BYTES[LONG], flat=flat,
+        shared_code=_code(LONG), flat=flat,
         cost=product.out.rows * product.out.pixels * parts.count * (
-            pairs * (44 * parts.groups + 60) + 36 * parts.groups))
+            pairs * (23 * parts.groups + 45) + 28 * parts.groups))
+
+
+def _code(name: str) -> tuple[tuple[str, int], ...]:
+    return (name, KERNEL_BYTES[name]), ("te_product_dsp", PRODUCT_BYTES)
 
 
 def bits_of(chosen: Variant) -> int:
@@ -162,10 +167,10 @@ def _const_bytes(product: Product, computed: int, parts: int, groups: int) -> in
 def _cost(product: Product, computed: int, pixels: int) -> int:
     """Cycles: expanding the input, the inner loop, rounding, and what each block takes."""
     groups, maps = product.groups, product.out.rows * product.out.pixels
-    inner = {3: 33, 2: 35, 1: 44}[pixels] * groups
-    per_pair = inner + 60 / pixels + 12
-    per_block = 80 + 25 * product.runs.shape[1]
-    return int(maps * (-(-computed // 2) * per_pair + 18 * groups + per_block / pixels))
+    inner = {3: 17, 2: 18, 1: 23}[pixels] * groups
+    per_pair = inner + 35 / pixels + 18
+    per_block = 140 + 40 * product.runs.shape[1]
+    return int(maps * (-(-computed // 2) * per_pair + 14 * groups + per_block / pixels))
 
 
 def kernel(
