@@ -12,6 +12,7 @@ from tinyeff.ir import Buffer, Graph, Op, Plan, Segment
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
 from tinyeff.planner import sizes
+from tinyeff.schedule import activations
 
 STRATEGIES = ("per-layer", "patch", "stream")
 
@@ -75,7 +76,7 @@ def _check_tensors(graph: Graph, plan: Plan) -> None:
     for op in graph.ops:
         runs = operator_of(op.kind).form_of(node_of(graph, op)) != "view"
         for i in op.outputs:
-            value[i] = i if runs else value[op.inputs[0]]
+            value[i] = i if runs else value[activations(graph, op)[0]]
     held = Counter(i for b in plan.buffers for i in b.tensors)
     for i in value:
         name = graph.tensors[i].name
@@ -85,11 +86,12 @@ def _check_tensors(graph: Graph, plan: Plan) -> None:
         _require(len({value.get(i) for i in buffer.tensors}) <= 1,
                  f"buffer '{buffer.name}' holds tensors with different contents")
         for i in buffer.tensors:
-            record = graph.tensors[i]
+            written = graph.tensors[value[i]]
+            is_ring = buffer.ring_rows < written.rows or buffer.row_pixels > 0
+            record = written if is_ring else graph.tensors[i]
             width = buffer.row_pixels or record.pixels
             size = buffer.ring_rows * width * sizes.pixel_bytes(record)
             whole = sizes.size_bytes(record)
-            is_ring = buffer.ring_rows < record.rows or buffer.row_pixels > 0
             _require(is_ring or buffer.size_bytes == whole,
                      f"buffer '{buffer.name}' has {buffer.size_bytes} bytes, its tensor "
                      f"'{record.name}' has {whole}")
