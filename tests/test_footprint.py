@@ -18,7 +18,6 @@ from tinyeff.reader.flatbuffer import with_flatbuffer
 from tinyeff.simulator.host import write_sources
 from tinyeff.simulator.toolchain import MODEL_FLAGS
 from tinyeff.targets import target_for
-from tinyeff.targets import target_for
 
 CASES = [case for operator in registry().values() for case in operator.cases()]
 
