@@ -150,7 +150,7 @@ class Net:
         return y
 
     def view(self, x: int, *shape: int) -> int:
-        y = self.tensor(*shape)
+        y = self.tensor(*shape, dtype=self.tensors[x].dtype)
         self.op([x], [y], FakeAttrs("view"))
         return y
 

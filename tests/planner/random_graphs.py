@@ -106,6 +106,8 @@ def _tall(
     """One operator more; its outputs."""
     source = net.tensors[x]
     kernel, stride = draw(st.sampled_from([(1, 1), (1, 1), (3, 1), (3, 2), (5, 1), (2, 2), (1, 2)]))
+    if len(source.shape) < 4 and kind in ("conv", "depthwise"):
+        kind = "odd"
     if kind == "conv":
         return [net.conv(x, channels, kernel, stride, variants=draw(variants()))]
     if kind == "depthwise":
@@ -125,7 +127,11 @@ def _tall(
         net.op([x, pooled], [y], attrs, draw(variants()))
         return [y]
     if kind == "view":
-        return [net.view(x, 1, source.rows, source.pixels, source.channels)]
+        rows, pixels, channels = source.rows, source.pixels, source.channels
+        return [net.view(x, *draw(st.sampled_from([
+            (1, rows, pixels, channels), (1, rows, 1, pixels * channels), (1, source.elements),
+            (1, rows, pixels * channels, 1), (1, 1, rows, pixels * channels),
+            (1, rows * pixels, 1, channels), (1, pixels, rows, channels)])))]
     if kind == "whole":
         return [net.whole(x)]
     return _rows(draw, net, [x], source.dtype)

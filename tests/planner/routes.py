@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import numpy as np
@@ -38,5 +39,8 @@ def plan_along(graph: Graph, limits: Limits, seed: int) -> Plan:
                 last = piece.first
             return Route(max((p.live_bytes for p in pieces), default=0), 0, 0, tuple(pieces))
 
-    with patch.object(streaming, "Search", Drawn):
+    never = SimpleNamespace(arena_bytes=ANYTHING)
+    with patch.object(streaming, "Search", Drawn), patch.object(
+        streaming, "plan_per_layer", lambda *_: never
+    ):
         return plan(graph, Target(), Limits(strategy="stream", input_memory=limits.input_memory))

@@ -12,10 +12,10 @@ from tinyeff.ir import Buffer, Graph, Limits, Plan, Segment, Target, Variant
 from tinyeff.planner import sizes
 from tinyeff.planner.allocation import allocate
 from tinyeff.planner.assembly import alone, assemble
-from tinyeff.planner.choices import VIEW, Choice, smallest, ways
+from tinyeff.planner.choices import VIEW, Choice, shared_bytes, smallest, ways
 from tinyeff.planner.lifetimes import Lifetimes, lifetimes, private_buffers
 from tinyeff.planner.overlap import Overlap
-from tinyeff.planner.per_layer import live_buffers
+from tinyeff.planner.per_layer import live_buffers, plan_per_layer
 from tinyeff.planner.placement import Task
 from tinyeff.planner.rings import simulate
 from tinyeff.planner.search import Piece, Route, Search
@@ -49,7 +49,11 @@ def plan_stream(
         if piece is None else Choice(variants[step], False, (), piece.live_bytes)
         for step, piece in enumerate(_piece_of_each(route, len(graph.ops)))
     ]
-    return _placed(graph, target, limits, memory, choices, route, streams)
+    result = _placed(graph, target, limits, memory, choices, route, streams)
+    if result.arena_bytes > max(least, default=0) and not pushed:
+        # Gaps between buffers took what streaming saves.
+        return min(plan_per_layer(graph, target, limits), result, key=lambda p: p.arena_bytes)
+    return result
 
 
 def _pushed(graph: Graph, limits: Limits) -> tuple[int, ...]:
@@ -118,10 +122,10 @@ def measure(space: Space, piece: Piece, memory: Lifetimes) -> Stream:
     widths = {names.root(t): max(x1 - x0 for x0, x1 in g.stripes)
               for g in groups if g.striped for t in g.stages[-1].outputs}
     for tensor, rows in rings.items():
-        buffer = memory.home[tensor]
-        if memory.buffers[buffer].last <= piece.last:
-            record = graph.tensors[tensor]
-            rows, pixels = min(rows, record.rows), widths.get(tensor, 0)
+        buffer, record = memory.home[tensor], graph.tensors[tensor]
+        rows, pixels = min(rows, record.rows), widths.get(tensor, 0)
+        inside = memory.buffers[buffer].last <= piece.last
+        if inside and (rows < record.rows or pixels):
             held[buffer] = (rows, pixels,
                             rows * (pixels or record.pixels) * sizes.pixel_bytes(record))
     for tensor, (rows, pixels) in _tile_sizes(groups).items():
@@ -152,18 +156,35 @@ def _tile_sizes(groups: Sequence[StageGroup]) -> dict[int, tuple[int, int]]:
 
 def _live_bytes(space: Space, memory: Lifetimes, piece: Piece, stream: Stream) -> int:
     """Exactly what lives while the piece runs, its output over its input as far as that goes."""
-    total = 0
-    for number, buffer in enumerate(memory.buffers):
-        if buffer.region != "arena" or buffer.last <= piece.first or buffer.first >= piece.last:
-            continue
-        total += stream.rings[number][2] if number in stream.rings else buffer.size_bytes
     shared = 0
     for (written, read), below in stream.below.items():
         output, source = memory.buffers[written], memory.buffers[read]
         if _may_share(output, source, piece):
             extent = max(max(below, 0) + source.size_bytes, output.size_bytes)
             shared = max(shared, output.size_bytes + source.size_bytes - extent)
-    return total - shared + sum(b.size_bytes for b in _private(space.graph, space.variants, stream))
+    return _apart_bytes(space.graph, memory, space.variants, piece, stream) - shared
+
+
+def _apart_bytes(
+    graph: Graph, memory: Lifetimes, variants: Sequence[Variant], piece: Piece, stream: Stream
+) -> int:
+    """What lives while the piece runs, were nothing to share memory."""
+    alive = [(n, b) for n, b in enumerate(memory.buffers)
+             if b.region == "arena" and b.first < piece.last and b.last > piece.first]
+    held = (stream.rings[n][2] if n in stream.rings else b.size_bytes for n, b in alive)
+    return sum(held) + sum(b.size_bytes for b in _private(graph, variants, stream))
+
+
+def _bound_bytes(
+    graph: Graph, memory: Lifetimes, choices: Sequence[Choice], piece: Piece,
+    streams: dict[int, Stream],
+) -> int:
+    """The least bytes of any layout while the piece runs."""
+    if piece.config is None:
+        return choices[piece.first].bound_bytes
+    stream, variants = streams[piece.first], [c.variant for c in choices]
+    shared = shared_bytes(memory.buffers, _overlaps(memory.buffers, piece, stream))
+    return _apart_bytes(graph, memory, variants, piece, stream) - shared
 
 
 def _may_share(output: Buffer, source: Buffer, piece: Piece | Segment) -> bool:
@@ -205,7 +226,8 @@ def _placed(
         overlaps += _stretch(buffers, piece, stream)
         private += _private(graph, [c.variant for c in choices], stream)
     task = Task(graph, (*buffers, *private), overlaps, segments)
-    layout = allocate(task.problem, route.live_bytes)
+    bounds = [_bound_bytes(graph, memory, choices, piece, streams) for piece in route.pieces]
+    layout = allocate(task.problem, max(bounds, default=route.live_bytes))
     return assemble(graph, target, limits, choices, task.placed(layout.offsets),
                     layout.lower_bound_bytes, segments, route.extra_macs)
 
@@ -222,6 +244,11 @@ def _stretch(buffers: list[Buffer], piece: Piece, stream: Stream) -> list[Overla
             rows, pixels, size = stream.rings[number]
             buffer = replace(buffer, size_bytes=size, ring_rows=rows, row_pixels=pixels)
         buffers[number] = buffer
+    return _overlaps(buffers, piece, stream)
+
+
+def _overlaps(buffers: Sequence[Buffer], piece: Piece, stream: Stream) -> list[Overlap]:
+    """How far what leaves the segment may lie over what ends in it."""
     return [
         Overlap(written, read, below, buffers[read].size_bytes)
         for (written, read), below in stream.below.items()

@@ -120,9 +120,9 @@ class Space:
             if not neighbours or form_of(self.graph, self.graph.ops[layer.op]) != "rows":
                 continue
             if windows[0] == Window() and self._columns_into(after, layer) == Window() and (
-                    tall == layer.rows == after.rows):
+                    tall == layer.rows == after.rows) and self._keeps_pixels(layer, after):
                 self.layers[layer.op] = replace(layer, feeds=True)
-            elif self._is_expansion(layer, after, windows[0]):
+            elif self._is_expansion(layer, after, windows[0]) and self._keeps_pixels(layer, after):
                 self.layers[layer.op] = replace(layer, expands=True)
 
     def _is_expansion(self, layer: Layer, after: Layer, window: Window) -> bool:
@@ -130,6 +130,13 @@ class Space:
         whole = window.step == 0 or window.divisor != 1
         is_rows = form_of(self.graph, self.graph.ops[after.op]) == "rows"
         return pointwise and not whole and window.count > 1 and is_rows
+
+    def _keeps_pixels(self, layer: Layer, after: Layer) -> bool:
+        """True where no view between the two changes what a pixel is."""
+        tensors, written = self.graph.tensors, self.graph.ops[layer.op].outputs
+        read = [t for t in activations(self.graph, self.graph.ops[after.op])
+                if self._home[t] == layer.result]
+        return all(tensors[t].pixels == tensors[written[0]].pixels for t in read)
 
     def _columns_into(self, after: Layer, layer: Layer) -> Window:
         op = self.graph.ops[after.op]
