@@ -127,7 +127,8 @@ def verify(
             layers = _traced_tensors(traced, batch, program)
             for n in range(len(batch[0])):
                 expected = oracle.run(tuple(x[n] for x in batch), compared)
-                released = {i: o[n] for i, o in zip(graph.outputs, outputs, strict=True)}
+                released = {i: _Found(o[n])
+                            for i, o in zip(graph.outputs, outputs, strict=True)}
                 for found in (layers[n], released):
                     difference = _first_difference(graph, start + n, expected, found)
                     if difference:
@@ -136,45 +137,59 @@ def verify(
     return Verification(count, len(compared), None)
 
 
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """A tensor as generated code computed it; `written` says where, None that it is everywhere.
+
+    Streamed code leaves out what nothing needs: the rows and columns that a stride skips.
+    """
+
+    values: Array
+    written: Array | None = None
+
+
 def _traced_tensors(
     traced: HostProgram, batch: tuple[Array, ...], program: Program
-) -> list[dict[int, Array]]:
+) -> list[dict[int, _Found]]:
     """For each sample the tensors that the traced build wrote, each at its last writing."""
     graph = program.graph
     outputs, records = traced.run_traced(batch, graph.tensors)
-    samples: list[dict[int, Array]] = [{} for _ in batch[0]]
+    samples: list[dict[int, _Found]] = [{} for _ in batch[0]]
     for record in records:
         tensor = graph.tensors[record.tensor]
         value = samples[record.sample].get(record.tensor)
         if value is None:
-            value = np.zeros((tensor.rows, tensor.pixels, tensor.channels), tensor.dtype)
+            value = _Found(np.zeros(tensor.shape, tensor.dtype), np.zeros(tensor.shape, np.bool_))
             samples[record.sample][record.tensor] = value
-        flat = value.reshape(-1, tensor.channels)
         start = record.y * tensor.pixels + record.x0
-        flat[start:start + record.x1 - record.x0] = record.data
-    shaped = [{i: v.reshape(graph.tensors[i].shape) for i, v in s.items()} for s in samples]
-    for n, sample in enumerate(shaped):
+        here = slice(start, start + record.x1 - record.x0)
+        assert value.written is not None
+        value.values.reshape(-1, tensor.channels)[here] = record.data
+        value.written.reshape(-1, tensor.channels)[here] = True
+    for n, sample in enumerate(samples):
         # An output that only renames another tensor leaves no trace of its own.
         for index, output in zip(graph.outputs, outputs, strict=True):
-            sample.setdefault(index, output[n])
-    return shaped
+            sample.setdefault(index, _Found(output[n]))
+    return samples
 
 
 def _first_difference(
-    graph: Graph, sample: int, expected: dict[int, Array], found: dict[int, Array]
+    graph: Graph, sample: int, expected: dict[int, Array], found: dict[int, _Found]
 ) -> Difference | None:
     writers = {i: op for op in graph.ops for i in op.outputs}
     order = {i: n for n, op in enumerate(graph.ops) for i in op.outputs}
     for index in sorted(expected, key=lambda i: order.get(i, -1)):
         if index not in found:
             continue  # a view: the same bytes are compared under the tensor they alias
-        wrong = expected[index] != found[index]
+        wrong = expected[index] != found[index].values
+        if found[index].written is not None:
+            wrong &= found[index].written
         if wrong.any():
             position = tuple(int(n) for n in np.argwhere(wrong)[0])
             tensor, writer = graph.tensors[index], writers.get(index)
             return Difference(
                 sample, tensor.name, position, int(expected[index][position]),
-                int(found[index][position]), writer.kind if writer else "the input",
+                int(found[index].values[position]), writer.kind if writer else "the input",
                 int(wrong.sum()), int(wrong.size),
             )
     return None
