@@ -3,7 +3,7 @@
 
 Two output channels share a lane, first + 256 * second, and their sums are told apart afterwards.
 That is exact only within limits which are checked here, channel by channel, over all int8 inputs;
-where one is broken the portable kernel computes the operator. Channels whose output is the same
+where one is broken another kernel computes the operator. Channels whose output is the same
 for every input (there are many in some trained networks) are not computed at all.
 """
 
@@ -31,9 +31,9 @@ def group_count(runs: int, values: int) -> int:
     return -(-runs * run_words(values) // GROUP_WORDS)
 
 
-def stream_bytes(channels: int, groups: int) -> int:
-    """Bytes of the packed weights of `channels` computed channels, with biases and rounding."""
-    return -(-channels // 2) * 4 * (PAIR_WORDS + GROUP_WORDS * groups)
+def stream_bytes(pairs: int, groups: int) -> int:
+    """Bytes of the packed weights of pairs of channels, with biases and rounding."""
+    return 4 * pairs * (PAIR_WORDS + GROUP_WORDS * groups)
 
 
 def lanes(filters: Array) -> Array:
@@ -54,24 +54,40 @@ def lanes(filters: Array) -> Array:
     return result
 
 
-def fits_lanes(filters: Array, rounding: Rounding) -> bool:
-    """True where pairs of the computed channels of filters (channels, ...) can share lanes."""
-    flat = filters.reshape(len(filters), -1)[rounding.computed].astype(np.int64)
-    first, second = flat[0::2], flat[1::2]
-    shared = first[:len(second)] + 256 * second
-    return int(shared.min(initial=0)) >= -(1 << 15)
+def pairing(filters: Array, rounding: Rounding) -> Array:
+    """Which computed channels of filters (channels, ...) share lanes; shape (pairs, 2).
+
+    A lane has 16 bits, which a second weight of -128 with a first one below zero would leave.
+    Channels with weights of -128 therefore come first in their pairs; behind some channels none
+    comes, which is written as -1.
+    """
+    places = np.flatnonzero(rounding.computed)
+    natural = _by_two(places)
+    flat = np.pad(filters.reshape(len(filters), -1).astype(np.int64), ((0, 1), (0, 0)))
+    shared = flat[natural[:, 0]] + 256 * flat[natural[:, 1]]
+    if int(shared.min(initial=0)) >= -(1 << 15):
+        return natural
+    lowest = flat[places].min(1) == -128
+    wide, others = places[lowest], places[~lowest]
+    seconds = np.append(others, np.full(len(wide), -1))[:len(wide)]
+    return np.concatenate([np.stack([wide, seconds], axis=1), _by_two(others[len(wide):])])
 
 
-def pack(filters: Array, bias: Array, rounding: Rounding) -> Array:
+def _by_two(places: Array) -> Array:
+    result: Array = np.append(places, [-1] * (len(places) % 2)).astype(np.int64).reshape(-1, 2)
+    return result
+
+
+def pack(filters: Array, bias: Array, rounding: Rounding, pairs: Array) -> Array:
     """The stream of all computed channels as int32 words, in the order in which it is read.
 
-    `filters` has shape (channels, runs, values) and has passed `fits_lanes`; `bias` has the input
-    zero point folded in.
+    `filters` has shape (channels, runs, values), `bias` the input zero point folded in, and
+    `pairs` come from `pairing`.
     """
-    return _as_words(_pairs(filters, bias, rounding))
+    return _as_words(_streams(filters, bias, rounding, pairs))
 
 
-def pack_parts(filters: Array, rounding: Rounding, block: int) -> Array:
+def pack_parts(filters: Array, rounding: Rounding, pairs: Array, block: int) -> Array:
     """The same without biases where every run is multiplied on its own.
 
     Run by run for each `block` of pairs; only the first run has the rounding.
@@ -79,38 +95,37 @@ def pack_parts(filters: Array, rounding: Rounding, block: int) -> Array:
     none = Rounding(rounding.how, np.zeros_like(rounding.rows), rounding.computed,
                     rounding.constants)
     bias = np.zeros(len(filters), np.int64)
-    every = np.stack([_pairs(filters[:, run:run + 1], bias, none if run else rounding)
+    every = np.stack([_streams(filters[:, run:run + 1], bias, none if run else rounding, pairs)
                       for run in range(filters.shape[1])])  # (runs, pairs, words)
     blocks = [every[:, first:first + block].reshape(-1)
               for first in range(0, every.shape[1], block)]
     return _as_words(np.concatenate([np.zeros(0, np.int64), *blocks]))
 
 
-def pair_biases(bias: Array, rounding: Rounding) -> Array:
-    """The biases of all computed channels, a zero behind an odd number of them."""
-    places = np.flatnonzero(rounding.computed)
-    return _as_words(np.pad(bias[places].astype(np.int64), (0, len(places) % 2)))
+def pair_biases(bias: Array, pairs: Array) -> Array:
+    """The biases of all pairs of channels, zero where there is no second one."""
+    return _as_words(np.append(bias.astype(np.int64), 0)[pairs])
 
 
-def _pairs(filters: Array, bias: Array, rounding: Rounding) -> Array:
-    """What each pair of computed channels reads, shape (pairs, words).
+def _streams(filters: Array, bias: Array, rounding: Rounding, pairs: Array) -> Array:
+    """What each pair of channels reads, shape (pairs, words).
 
-    Behind an odd number of channels comes one of zeros, whose output is written to the place of
-    the last channel, before it.
+    Where there is no second channel, one of zeros is written to the place of the first, before it.
     """
-    places = np.flatnonzero(rounding.computed)
-    odd = len(places) % 2
-    words = np.pad(lanes(filters[places]), ((0, odd), (0, 0), (0, 0)))
-    biases = np.pad(bias[places].astype(np.int64), (0, odd))
-    rows = np.pad(rounding.rows[places], ((0, odd), (0, 0)))
-    rows[:, 2] += np.append(places, places[-1:])[:len(rows)] << 8
-    shared = words[0::2] + 256 * words[1::2]
+    first, second = pairs[:, 0], pairs[:, 1]
+    words = np.pad(lanes(filters), ((0, 1), (0, 0), (0, 0)))
+    biases = np.pad(bias.astype(np.int64), (0, 1))
+    rows = np.pad(rounding.rows, ((0, 1), (0, 0)))
+    shared = words[first] + 256 * words[second]
+    seconds, firsts = rows[second], rows[first]
+    seconds[:, 2] += np.where(second < 0, first, second) << 8
+    firsts[:, 2] += first << 8
     result: Array = np.concatenate([
-        biases[0::2, None],
-        biases[0::2, None] + 256 * biases[1::2, None],
+        biases[first, None],
+        biases[first, None] + 256 * biases[second, None],
         (shared[:, :, 0] & 0xFFFF) | (shared[:, :, 1] << 16),
-        rows[1::2],
-        rows[0::2],
+        seconds,
+        firsts,
     ], axis=1)
     return result
 

@@ -96,6 +96,18 @@ class Product:
         return Parts(padded.reshape(channels, height * width * per_tap, values))
 
 
+@dataclass(frozen=True)
+class Pairs:
+    """How many pairs of channels are computed, and bytes of the outputs of all others."""
+
+    count: int
+    constant_bytes: int
+
+    def bytes_in(self, parts: int, groups: int) -> int:
+        """Bytes of constants where each pair reads so many parts of so many groups."""
+        return max(parts * dsp_packing.stream_bytes(self.count, groups), 4) + self.constant_bytes
+
+
 RoundingWith = Callable[[int], Rounding | None]
 """The rounding of accumulators of so many bits, or None where it is not proven exact."""
 
@@ -107,25 +119,25 @@ def variant(
 
     A float graph has no `rounding_with`; it is planned as if everything were proven.
     """
-    computed = _computed(product, rounding_with, dsp_rounding.ACCUMULATOR_BITS)
+    pairs = _pair_count(product, rounding_with, dsp_rounding.ACCUMULATOR_BITS)
     pixels, scratch_bytes = _tile(product, flat)
-    if computed is not None and pixels > 0:
+    if pairs is not None and pixels > 0:
         name = "dsp_1x1" if product.is_1x1 else "dsp_kxk"
         return Variant(
             name, tile_pixels=pixels, scratch_bytes=scratch_bytes,
-            const_bytes=_const_bytes(product, computed, 1, product.groups),
-            shared_code=_code(name), cost=_cost(product, computed, pixels),
+            const_bytes=pairs.bytes_in(1, product.groups),
+            shared_code=_code(name), cost=_cost(product, pairs.count, pixels),
             consumes=int(consumes), flat=flat)
-    computed = _computed(product, rounding_with, dsp_rounding.LONG_BITS)
-    if computed is None or product.x.channels < LEAST_PART_VALUES:
+    pairs = _pair_count(product, rounding_with, dsp_rounding.LONG_BITS)
+    if pairs is None or product.x.channels < LEAST_PART_VALUES:
         return None
-    parts, pairs = product.parts, -(-computed // 2)
+    parts = product.parts
     return Variant(
-        LONG, tile_pixels=1, scratch_bytes=16 * parts.groups + 8 * min(pairs, LONG_PAIRS),
-        const_bytes=_const_bytes(product, computed, parts.count, parts.groups) + 8 * pairs,
+        LONG, tile_pixels=1, scratch_bytes=16 * parts.groups + 8 * min(pairs.count, LONG_PAIRS),
+        const_bytes=pairs.bytes_in(parts.count, parts.groups) + 8 * pairs.count,
         shared_code=_code(LONG), flat=flat,
         cost=product.out.rows * product.out.pixels * parts.count * (
-            pairs * (23 * parts.groups + 45) + 28 * parts.groups))
+            pairs.count * (23 * parts.groups + 45) + 28 * parts.groups))
 
 
 def _code(name: str) -> tuple[tuple[str, int], ...]:
@@ -137,14 +149,18 @@ def bits_of(chosen: Variant) -> int:
     return dsp_rounding.LONG_BITS if chosen.name == LONG else dsp_rounding.ACCUMULATOR_BITS
 
 
-def _computed(product: Product, rounding_with: RoundingWith | None, bits: int) -> int | None:
-    """How many channels are computed, or None where that is not exact."""
+def _pair_count(
+    product: Product, rounding_with: RoundingWith | None, bits: int
+) -> Pairs | None:
+    """The pairs that are computed, or None where that is not exact."""
+    channels = product.out.channels
     if rounding_with is None:
-        return product.out.channels
+        return Pairs(-(-channels // 2), 0)
     rounding = rounding_with(bits)
-    if rounding is None or not dsp_packing.fits_lanes(product.weights, rounding):
+    if rounding is None:
         return None
-    return int(rounding.computed.sum())
+    pairs = dsp_packing.pairing(product.weights, rounding)
+    return Pairs(len(pairs), 0 if rounding.computed.all() else channels)
 
 
 def _tile(product: Product, flat: bool) -> tuple[int, int]:
@@ -158,19 +174,13 @@ def _tile(product: Product, flat: bool) -> tuple[int, int]:
     return 0, 0
 
 
-def _const_bytes(product: Product, computed: int, parts: int, groups: int) -> int:
-    """Bytes of packed weights, and of the outputs of channels that are not computed."""
-    constants = product.out.channels if computed < product.out.channels else 0
-    return parts * dsp_packing.stream_bytes(computed, groups) + constants
-
-
-def _cost(product: Product, computed: int, pixels: int) -> int:
+def _cost(product: Product, pairs: int, pixels: int) -> int:
     """Cycles: expanding the input, the inner loop, rounding, and what each block takes."""
     groups, maps = product.groups, product.out.rows * product.out.pixels
     inner = {3: 17, 2: 18, 1: 23}[pixels] * groups
     per_pair = inner + 35 / pixels + 18
     per_block = 140 + 40 * product.runs.shape[1]
-    return int(maps * (-(-computed // 2) * per_pair + 14 * groups + per_block / pixels))
+    return int(maps * (pairs * per_pair + 14 * groups + per_block / pixels))
 
 
 def kernel(
@@ -179,11 +189,11 @@ def kernel(
     """The kernel call of a variant that `variant` made; `bias` has the zero point folded in."""
     x, out = product.x, product.out
     assert x.quant is not None
-    long = chosen.name == LONG
+    long, pairs = chosen.name == LONG, dsp_packing.pairing(product.weights, rounding)
     if long:
-        stream = dsp_packing.pack_parts(product.parts.filters, rounding, LONG_PAIRS)
+        stream = dsp_packing.pack_parts(product.parts.filters, rounding, pairs, LONG_PAIRS)
     else:
-        stream = dsp_packing.pack(product.runs, bias, rounding)
+        stream = dsp_packing.pack(product.runs, bias, rounding, pairs)
     packed: tuple[tuple[str, int | ConstArray], ...] = (
         ("weights", ConstArray("int32_t", stream)),
         ("constants", 0 if rounding.computed.all() else int8(rounding.constants)),
@@ -192,7 +202,7 @@ def kernel(
         ("stride_x", product.stride_x),
         ("in_channels", x.channels),
         ("out_channels", out.channels),
-        ("pairs", -(-int(rounding.computed.sum()) // 2)),
+        ("pairs", len(pairs)),
         ("groups", product.parts.groups if long else product.groups),
         ("rounding", rounding.how),
         ("out_min", clamp[0]),
@@ -211,7 +221,7 @@ def kernel(
         ("in_zero_point", x.quant.zero_point),
     )
     if long:
-        sums = ConstArray("int32_t", dsp_packing.pair_biases(bias, rounding))
+        sums = ConstArray("int32_t", dsp_packing.pair_biases(bias, pairs))
         part = (("bias", sums), ("part_values", product.parts.values))
         return _named("te_conv_2d_long_dsp", (*packed, *window, *part))
     return _named("te_conv_2d_dsp", (*packed, *window, block))
