@@ -13,7 +13,8 @@ enum {
     CLAMP,
     EXP_ON_NEGATIVE_VALUES,
     ONE_OVER_ONE_PLUS_X,
-    RECIPROCAL
+    RECIPROCAL,
+    INVERSE_SQUARE_ROOT
 };
 
 static int64_t call(const int64_t *record, int64_t *second)
@@ -38,8 +39,12 @@ static int64_t call(const int64_t *record, int64_t *second)
         return te_exp_on_negative_values(a);
     case ONE_OVER_ONE_PLUS_X:
         return te_one_over_one_plus_x(a);
-    default:
+    case RECIPROCAL:
         result = te_reciprocal(a, &bits);
+        *second = bits;
+        return result;
+    default:
+        result = te_inverse_square_root(a, &bits);
         *second = bits;
         return result;
     }

@@ -24,7 +24,7 @@ from tinyeff.simulator.host import WARNINGS, host_compiler
 Record = tuple[int, int, int]
 Twin = Callable[[str, Sequence[Record]], fp.Ints]
 FUNCTIONS = ("high_multiply", "round_shift", "requantize", "multiply_round_half_away", "clamp",
-             "exp_on_negative_values", "one_over_one_plus_x", "reciprocal")
+             "exp_on_negative_values", "one_over_one_plus_x", "reciprocal", "inverse_square_root")
 
 EDGES = [0, 1, 2, 3, (1 << 24) - 1, 1 << 24, (1 << 30) - 1, 1 << 30, (1 << 31) - 2, fp.INT32_MAX]
 int32 = st.one_of(st.integers(fp.INT32_MIN, fp.INT32_MAX),
@@ -307,3 +307,18 @@ def test_reciprocal(twin: Twin, records: list[Record]) -> None:
     assert twin("reciprocal", records).tolist() == ours.tolist()
     value = ours[:, 0] * 2.0 ** (-31.0 - ours[:, 1])
     np.testing.assert_allclose(value, 2.0**19 / x, rtol=1e-7)
+
+
+# L2_NORMALIZATION ---------------------------------------------------------------------------------
+
+
+@lists
+@given(st.lists(st.tuples(st.one_of(st.integers(0, fp.INT32_MAX), st.integers(0, 300),
+                                    st.sampled_from(EDGES)), st.just(0), st.just(0)),
+                min_size=1, max_size=300))
+def test_inverse_square_root(twin: Twin, records: list[Record]) -> None:
+    x = column(records, 0)
+    ours = np.stack(fp.inverse_square_root(x), axis=1)
+    assert twin("inverse_square_root", records).tolist() == ours.tolist()
+    value = ours[:, 0] * 2.0 ** (ours[:, 1] - 31.0)
+    np.testing.assert_allclose(value, 1 / np.sqrt(np.maximum(x, 1)), rtol=2e-2)

@@ -103,4 +103,42 @@ static inline int32_t te_reciprocal(int32_t x, int32_t *bits)
     return te_one_over_one_plus_x((int32_t)(fraction - (UINT32_C(1) << 31)));
 }
 
+/* x * 2^bits, saturated. */
+static inline int32_t te_shift_left_saturating(int32_t x, int32_t bits)
+{
+    const int32_t limit = INT32_MAX >> bits;
+    return x > limit ? INT32_MAX : (x < -limit - 1 ? INT32_MIN : x * (INT32_C(1) << bits));
+}
+
+/* r with 1 / sqrt(x) = r * 2^(shift - 31) for 0 < x < 2^31; 0 counts as 1. */
+static inline int32_t te_inverse_square_root(int32_t x, int32_t *shift)
+{
+    const int32_t half_sqrt_2 = 1518500250;
+    int32_t right = 11;
+    int32_t root = INT32_C(1) << 28; /* 3.28 fixed point */
+    if (x <= 1) {
+        *shift = 0;
+        return INT32_MAX;
+    }
+    while (x >= INT32_C(1) << 29) {
+        x /= 4;
+        right++;
+    }
+    while (x < INT32_C(1) << 27) { /* into [2^27, 2^29), by pairs of bits */
+        x *= 4;
+        right--;
+    }
+    x >>= 1;
+    for (int32_t i = 0; i < 5; i++) { /* steps of Newton and Raphson from 1 */
+        const int32_t square = te_high_multiply(root, root);
+        const int32_t cube = te_shift_left_saturating(te_high_multiply(square, root), 6);
+        const int32_t step =
+            te_high_multiply(INT32_C(3) << 27, root) - te_high_multiply(te_round_shift(x, 1), cube);
+        root = te_shift_left_saturating(step, 3);
+    }
+    root = te_high_multiply(root, half_sqrt_2);
+    *shift = right < 0 ? 0 : -right;
+    return right < 0 ? root * (INT32_C(1) << -right) : root;
+}
+
 #endif

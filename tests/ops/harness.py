@@ -179,7 +179,7 @@ def _data_file(runs: Sequence[Run], kernels: Sequence[str]) -> str:
         out.params(number, kernel)
         _write_tensors(out, number, run, kernel, start)
         table.append(_run_entry(number, run, kernel))
-        start += sum(t.elements for t in run.node.outputs)
+        start += sum(t.size_bytes for t in run.node.outputs)
     headers = ['#include "harness.h"', *(f'#include "{k}.h"' for k in kernels)]
     return "\n".join([
         *headers,
@@ -214,8 +214,8 @@ def _write_tensors(out: _Writer, number: int, run: Run, kernel: Kernel, start: i
     entries, gap = [], _gap(run, kernel, "out_pitch")
     for tensor in node.outputs:
         entries.append(f"{{harness_results + {start}, {tensor.rows}, {tensor.pixels}, "
-                       f"{tensor.channels}, {tensor.channels + gap}}},")
-        start += tensor.elements
+                       f"{tensor.pixel_bytes}, {tensor.pixel_bytes + gap}}},")
+        start += tensor.size_bytes
     out.lines += [f"static const harness_output outputs_{number}[] = {{", *entries, "};"]
 
 
@@ -272,9 +272,9 @@ def split_results(runs: Sequence[Run], data: bytes) -> list[tuple[Array, ...]]:
     for run in runs:
         arrays = []
         for tensor in run.node.outputs:
-            part = np.frombuffer(data, np.int8, tensor.elements, start)
+            part = np.frombuffer(data, tensor.dtype, tensor.elements, start)
             arrays.append(part.reshape(tensor.shape))
-            start += tensor.elements
+            start += tensor.size_bytes
         results.append(tuple(arrays))
     assert start == len(data), f"{len(data)} bytes of results where {start} are expected"
     return results
@@ -307,7 +307,7 @@ def run_on_arm(runs: Sequence[Run], cpu: str) -> list[tuple[Array, ...]]:
     sources = program_sources(runs)
     del sources["harness_main.c"]
     sources["harness.c"] = f"#define HARNESS_POOL_BYTES {POOL_BYTES}\n" + sources["harness.c"]
-    size = sum(t.elements for run in runs for t in run.node.outputs)
+    size = sum(t.size_bytes for run in runs for t in run.node.outputs)
     program = model(AS_A_MODEL, input_memory="excluded", output_bytes=size, files=sources)
     result = emulate(program, [np.zeros(4, np.int8)], cpu)
     return split_results(runs, result.outputs[0])

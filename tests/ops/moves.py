@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tinyeff.ir import Graph
 from tinyeff.ops import operator_of
+from tinyeff.ops.arg_max import ArgMaxAttrs
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.concatenation import ConcatenationAttrs
 from tinyeff.ops.depth_to_space import BlockAttrs
@@ -203,6 +204,15 @@ def bilinear_resizes(draw: st.DrawFn) -> Graph:
 
 
 @st.composite
+def largest(draw: st.DrawFn) -> Graph:
+    g = GraphBuilder("random")
+    shape = draw(st.lists(sizes, min_size=2, max_size=5).map(tuple))
+    axis, dtype = draw(st.integers(-len(shape), -1)), draw(st.sampled_from(["int32", "int64"]))
+    x, constant = g.input(shape, SCALE, ZERO_POINT), g.constant(np.array(axis, np.int32))
+    return supported(g.graph(g.op("ARG_MAX", [x, constant], ArgMaxAttrs(axis, dtype), dtype=dtype)))
+
+
+@st.composite
 def blocks(draw: st.DrawFn, kind: str) -> Graph:
     g = GraphBuilder("random")
     block = draw(st.integers(1, 4))
@@ -225,6 +235,7 @@ STRATEGIES: dict[str, Callable[[], st.SearchStrategy[Graph]]] = {
     "SQUEEZE": squeezes,
     "EXPAND_DIMS": expansions,
     "RESIZE_BILINEAR": bilinear_resizes,
+    "ARG_MAX": largest,
     "DEPTH_TO_SPACE": lambda: blocks("DEPTH_TO_SPACE"),
     "SPACE_TO_DEPTH": lambda: blocks("SPACE_TO_DEPTH"),
 }

@@ -19,6 +19,7 @@ from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.conv_2d import Conv2DAttrs
 from tinyeff.ops.elementwise import ElementwiseAttrs
 from tinyeff.ops.fully_connected import FullyConnectedAttrs
+from tinyeff.ops.l2_normalization import L2NormalizationAttrs
 from tinyeff.ops.operator import Node, node_of
 from tinyeff.ops.softmax import SoftmaxAttrs
 from tinyeff.ops.transpose_conv import TransposeConvAttrs
@@ -194,6 +195,22 @@ def test_softmax() -> None:
     assert "2**-26" in sentences("SOFTMAX", replace(node, attrs=SoftmaxAttrs(beta=-1.0)))
     with pytest.raises(ValueError, match="no dimension"):
         operator_of("SOFTMAX").output_shapes(with_input(node, 0, shape=()))
+
+
+def test_l2_normalization() -> None:
+    g = GraphBuilder("g")
+    x = g.input((1, 10), 0.05, 1)
+    graph = g.graph(g.op("L2_NORMALIZATION", [x], L2NormalizationAttrs(), 1 / 128, 0))
+    node = node_of(graph, graph.ops[0])
+    assert sentences("L2_NORMALIZATION", node) == ""
+    other = with_output(node, quant=Quant((1 / 128,), (1,)))
+    assert "1/128 and 0" in sentences("L2_NORMALIZATION", other)
+    wide = with_input(node, 0, shape=(1, 40000))
+    assert "40000 channels" in sentences("L2_NORMALIZATION", wide)
+    relu = replace(node, attrs=L2NormalizationAttrs("relu"))
+    assert "no fused activation" in sentences("L2_NORMALIZATION", relu)
+    with pytest.raises(ValueError, match="no dimension"):
+        operator_of("L2_NORMALIZATION").output_shapes(with_input(node, 0, shape=()))
 
 
 def transposed() -> Node[Any]:

@@ -16,6 +16,7 @@ from tests.ops.moves import STRATEGIES
 from tests.ops.test_cases import activations, input_sets, variants
 from tinyeff.ir import Array, Graph, Quant, Tensor, Window
 from tinyeff.ops import operator_of
+from tinyeff.ops.arg_max import ArgMaxAttrs
 from tinyeff.ops.concatenation import ConcatenationAttrs
 from tinyeff.ops.depth_to_space import BlockAttrs
 from tinyeff.ops.expand_dims import ExpandDimsAttrs
@@ -167,6 +168,17 @@ def test_other_limits() -> None:
     assert "7 dimensions" in limits("SLICE", attrs, many)
 
 
+def test_arg_max_takes_the_first_and_says_its_type() -> None:
+    node = node_for("ARG_MAX", ArgMaxAttrs(-1), tensor(1, 4))
+    (found,) = operator_of("ARG_MAX").evaluate(node, (np.array([[3, 7, 7, -1]], np.int8),))
+    assert (found.tolist(), str(found.dtype)) == ([1], "int32")
+    index = replace(node.output, dtype="int32", quant=None)
+    assert list(operator_of("ARG_MAX").limits(replace(node, outputs=(index,)))) == []
+    for attrs in (ArgMaxAttrs(-1, "int64"), ArgMaxAttrs(-1, "type 4")):
+        broken = replace(node, attrs=attrs, outputs=(index,))
+        assert "they must be equal" in "".join(operator_of("ARG_MAX").limits(broken))
+
+
 def test_limits_of_bilinear_resizing() -> None:
     x = tensor(1, 100, 100, 1)
     for size, words in (((3, 3), "100 rows to 3; down to one in 31"), ((4, 100), ""),
@@ -186,6 +198,7 @@ def test_bilinear_rounds_half_away_from_zero() -> None:
 
 
 @pytest.mark.parametrize(("kind", "attrs", "inputs", "complaint"), [
+    ("ARG_MAX", ArgMaxAttrs(-3), (tensor(1, 3),), "axis -3 does not exist"),
     ("DEPTH_TO_SPACE", BlockAttrs(2), (tensor(1, 2, 2, 3),), "blocks of 2x2"),
     ("SPACE_TO_DEPTH", BlockAttrs(2), (tensor(1, 3, 2, 3),), "blocks of 2x2"),
     ("SPACE_TO_DEPTH", BlockAttrs(0), (tensor(1, 3, 2, 3),), "blocks of 0x0"),
@@ -223,6 +236,7 @@ def test_nonsense_is_refused(
     ("STRIDED_SLICE", StridedSliceAttrs((0,), (1,), (1,)),
      (tensor(1, 3), constant(0), constant(1), constant(2))),
     ("EXPAND_DIMS", ExpandDimsAttrs(1), (tensor(1, 3), constant(0))),
+    ("ARG_MAX", ArgMaxAttrs(-1), (tensor(1, 3), constant(0))),
 ])
 def test_attributes_that_the_constants_do_not_spell_cannot_be_written(
     kind: str, attrs: Any, inputs: tuple[Tensor, ...]

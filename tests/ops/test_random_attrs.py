@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Random attributes, shapes and quantization: numpy = LiteRT, and C on the host = numpy.
 
-For the matrix operators, the elementwise operators and SOFTMAX.
+For the matrix operators, the elementwise operators and normalizations.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.conv_2d import Conv2DAttrs
 from tinyeff.ops.elementwise import Elementwise, ElementwiseAttrs
 from tinyeff.ops.fully_connected import FullyConnectedAttrs
+from tinyeff.ops.l2_normalization import L2NormalizationAttrs
 from tinyeff.ops.operator import node_of
 from tinyeff.ops.softmax import OUTPUT_SCALE, OUTPUT_ZERO_POINT, SoftmaxAttrs
 from tinyeff.ops.transpose_conv import TransposeConvAttrs
@@ -224,6 +225,15 @@ def softmaxes(draw: st.DrawFn) -> Graph:
     return supported(g.graph(g.op("SOFTMAX", [x], attrs, OUTPUT_SCALE, OUTPUT_ZERO_POINT)))
 
 
+@st.composite
+def normalizations(draw: st.DrawFn) -> Graph:
+    g = GraphBuilder("random", draw(seeds))
+    shape = (*draw(st.lists(st.integers(1, 4), max_size=3)), draw(st.integers(1, 80)))
+    x = draw_input(draw, g, shape)
+    output = g.op("L2_NORMALIZATION", [x], L2NormalizationAttrs(), 1 / 128, 0)
+    return supported(g.graph(output))
+
+
 STRATEGIES: dict[str, Callable[[], st.SearchStrategy[Graph]]] = {
     "CONV_2D": convolutions,
     "DEPTHWISE_CONV_2D": depthwise_convolutions,
@@ -237,6 +247,7 @@ STRATEGIES: dict[str, Callable[[], st.SearchStrategy[Graph]]] = {
     "TRANSPOSE_CONV": transposed_convolutions,
     "BATCH_MATMUL": matrix_products,
     "SOFTMAX": softmaxes,
+    "L2_NORMALIZATION": normalizations,
 }
 
 

@@ -135,14 +135,14 @@ def compare(
 ) -> Evaluation:
     """Compare the generated C's outputs with LiteRT's; per output (count, *shape), int8.
 
-    The class is the place of the first of the largest values of the first output; where that is
-    no vector of classes, only equal outputs are the same.
+    The class is the place of the first of the largest values of the first output, or the only
+    value of an ARG_MAX; where it is neither, only equal outputs are the same.
     """
     count = len(found[0])
     equal = np.ones(count, bool)
     for ours, theirs in zip(found, expected, strict=True):
         equal &= (ours == theirs).reshape(count, -1).all(1)
-    classes, wanted = (x[0].reshape(count, -1).argmax(1) for x in (found, expected))
+    classes, wanted = (_classes(x[0].reshape(count, -1)) for x in (found, expected))
     vector = 1 < found[0].shape[-1] == found[0][0].size
     return Evaluation(
         samples=count,
@@ -151,6 +151,13 @@ def compare(
         correct=None if labels is None else int((classes == labels).sum()),
         reference_correct=None if labels is None else int((wanted == labels).sum()),
     )
+
+
+def _classes(values: Array) -> Array:
+    """The class of each sample, from values of (count, elements)."""
+    is_index = values.dtype != np.int8 and values.shape[1] == 1
+    classes: Array = values[:, 0] if is_index else values.argmax(1)
+    return classes
 
 
 def evaluation_object(model: str, cpu: str, e: Evaluation) -> dict[str, Any]:

@@ -23,7 +23,8 @@ from tinyeff.ops.operator import node_of
 Sources = Mapping[str, str]
 """Relative path -> text, in the order in which a reader should open them."""
 
-CTYPES = {"int8": "int8_t", "int32": "int32_t", "uint8": "uint8_t", "int16": "int16_t"}
+CTYPES = {"int8": "int8_t", "int32": "int32_t", "uint8": "uint8_t", "int16": "int16_t",
+          "int64": "int64_t"}
 
 
 @dataclass(frozen=True)

@@ -88,12 +88,13 @@ class GraphBuilder:
         scale: float = 0.5,
         zero_point: int = 0,
         like: int | None = None,
+        dtype: str = "int8",
     ) -> int:
         """Append a one-output operator; the output's shape is inferred, its quantization given.
 
-        `like` takes the quantization of another tensor instead.
+        `like` takes the quantization of another tensor instead. Only int8 has any.
         """
-        (output,) = self.ops(kind, inputs, attrs, scale, zero_point, like)
+        (output,) = self.ops(kind, inputs, attrs, scale, zero_point, like, dtype)
         return output
 
     def ops(
@@ -104,8 +105,9 @@ class GraphBuilder:
         scale: float = 0.5,
         zero_point: int = 0,
         like: int | None = None,
+        dtype: str = "int8",
     ) -> tuple[int, ...]:
-        """As `op`, for an operator of any number of outputs of one quantization."""
+        """As `op`, for an operator of any number of outputs of one type and quantization."""
         from tinyeff.ops import operator_of  # here: the operators import this module
 
         indices = tuple(ABSENT if i is None else i for i in inputs)
@@ -115,7 +117,11 @@ class GraphBuilder:
             quant = self._tensors[like].quant
             assert quant is not None
             scale, zero_point = quant.scale, quant.zero_point
-        outputs = tuple(self.activation(shape, scale, zero_point) for shape in shapes)
+        if dtype == "int8":
+            outputs = tuple(self.activation(shape, scale, zero_point) for shape in shapes)
+        else:
+            outputs = tuple(self.add_tensor(Tensor(f"t{len(self._tensors)}", shape, dtype))
+                            for shape in shapes)
         self._ops.append(Op(kind, f"{kind.lower()}_{len(self._ops)}", indices, outputs, attrs))
         return outputs
 

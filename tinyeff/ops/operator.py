@@ -84,6 +84,8 @@ class Operator(ABC, Generic[A]):
     uint8: ClassVar[bool] = False
     """True where LiteRT's kernel for uint8 computes the same, 128 higher. What it rounds otherwise
     `read` must note in the attributes; the tensors of its node are uint8 then."""
+    writes_indices: ClassVar[bool] = False
+    """True where its outputs are indices, int32 or int64 without a scale."""
     in_place: ClassVar[str] = "no"
     """For the documentation: when the output may overwrite the input."""
 

@@ -110,7 +110,8 @@ def _reasons(graph: Graph, op: Op, mixed: bool) -> Iterator[str]:
         yield op.attrs.reason
         return
     node = node_of(graph, op)
-    main = tuple(t for t in (*node.inputs[:1], *node.outputs) if t and not t.is_constant)
+    outputs = () if registry()[op.kind].writes_indices else node.outputs
+    main = tuple(t for t in (*node.inputs[:1], *outputs) if t and not t.is_constant)
     problem = (_type_problem(node, main, mixed) or _activation_problem(main)
                or _shape_problem(op.kind, node))
     if problem:
@@ -121,7 +122,7 @@ def _reasons(graph: Graph, op: Op, mixed: bool) -> Iterator[str]:
     except NONSENSE as error:
         broken = (nonsense(error),)
     # Of its other inputs the operator's own sentence says more: weights that are not constant.
-    others = (*node.activations, *node.outputs)
+    others = (*node.activations, *outputs)
     general = None if broken else _type_problem(node, others, mixed) or _activation_problem(others)
     yield from (general,) if general else broken
 
