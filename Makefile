@@ -23,7 +23,7 @@ help: ## List these commands
 
 demo: $(VENV)/.installed ## Install, then plan, generate, simulate and verify the example model
 	$(BIN)/tinyeff plan $(EXAMPLE) --sram 256k
-	$(BIN)/tinyeff codegen $(EXAMPLE) -o build/shapes --name shapes --labels examples/shapes_labels.txt
+	$(BIN)/tinyeff codegen $(EXAMPLE) -o build/shapes --sram 256k --name shapes --labels examples/shapes_labels.txt
 	$(BIN)/tinyeff sim build/shapes --input examples/triangle.npy
 	$(BIN)/tinyeff verify $(EXAMPLE) --data examples/shapes_eval.npz
 	$(BIN)/tinyeff evaluate $(EXAMPLE) --data examples/shapes_eval.npz

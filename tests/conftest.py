@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -18,13 +17,11 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
 @pytest.fixture(autouse=True)
-def _restored_logger() -> Iterator[None]:
+def _fresh_logger() -> None:
     """The command line sets up the logger for its process; the next test has another stderr."""
     logger = logging.getLogger("tinyeff")
-    before = logger.handlers[:], logger.level, logger.propagate
-    yield
-    logger.handlers[:], logger.propagate = before[0], before[2]
-    logger.setLevel(before[1])
+    logger.handlers.clear()
+    logger.setLevel(logging.NOTSET)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -111,6 +111,16 @@ def run_all(folder: Path) -> Iterator[Outcome]:
                 yield Outcome(command, shown, done.returncode, done.stdout)
 
 
+def renewed(outcome: Outcome) -> str:
+    """What the README shall show; where lines are left out, those with the same first word."""
+    printed = [line.rstrip() for line in outcome.printed.splitlines()]
+    shown = (outcome.shown or "").splitlines()
+    if "..." in shown:
+        by_word = {line.split()[0]: line for line in reversed(printed) if line}
+        printed = [line if line == "..." else by_word[line.split()[0]] for line in shown if line]
+    return "".join(f"{line}\n" for line in printed)
+
+
 def main() -> None:
     """Put the present output into the README."""
     text = README.read_text(encoding="utf-8")
@@ -120,9 +130,8 @@ def main() -> None:
             if outcome.code:
                 sys.exit(f"$ {outcome.command}\n{outcome.printed}")
             if not outcome.agrees:
-                printed = "".join(f"{n.rstrip()}\n" for n in outcome.printed.splitlines())
                 text = text.replace(f"$ {outcome.command}\n{outcome.shown}",
-                                    f"$ {outcome.command}\n{printed}")
+                                    f"$ {outcome.command}\n{renewed(outcome)}")
     README.write_bytes(text.encode("utf-8"))
 
 

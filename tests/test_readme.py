@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.readme_blocks import blocks, matches, prepare, run_all
+from tests.readme_blocks import Outcome, blocks, matches, prepare, renewed, run_all
 from tests.shared import CHECKOUT, needs
 
 INSTALLS = re.compile(r"make |pip install |python3 -m venv |source \.venv")
@@ -49,3 +49,11 @@ def test_matching_notices_a_difference() -> None:
     assert matches("a\n", "a  \n")
     assert not matches("a\n...\nd\n", "a\nb\n")
     assert not matches("5 bytes\n", "6 bytes\n")
+
+
+def test_renewing_keeps_what_is_left_out() -> None:
+    printed = "ran in 7 bytes\na 1\nb 2\narena 9\nc 3\n"
+    outcome = Outcome("x", "ran in 6 bytes\n...\narena 8\n...\n", 0, printed)
+    assert not outcome.agrees
+    assert renewed(outcome) == "ran in 7 bytes\n...\narena 9\n...\n"
+    assert Outcome("x", renewed(outcome), 0, printed).agrees

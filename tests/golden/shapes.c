@@ -6,11 +6,12 @@
 #include "shapes.h"
 
 #include "te_stage.h"
-#include "te_add.h"
-#include "te_conv_2d.h"
-#include "te_depthwise_conv_2d.h"
-#include "te_fully_connected.h"
+#include "te_add_dsp.h"
+#include "te_conv_2d_1x1_dsp.h"
+#include "te_conv_2d_dsp.h"
+#include "te_depthwise_conv_2d_dsp.h"
 #include "te_mean.h"
+#include "te_product_dsp.h"
 #include "te_softmax.h"
 
 #if TE_KERNELS_VERSION != 1
@@ -19,291 +20,203 @@
 
 /* ---- Constants -------------------------------------------------------------------------------- */
 
-extern const int8_t shapes_conv_2d_0_weights[72];
-extern const int32_t shapes_conv_2d_0_bias[8];
-extern const int32_t shapes_conv_2d_0_multiplier[8];
-extern const int32_t shapes_conv_2d_0_shift[8];
-extern const int8_t shapes_depthwise_conv_2d_1_weights[72];
-extern const int32_t shapes_depthwise_conv_2d_1_bias[8];
-extern const int32_t shapes_depthwise_conv_2d_1_multiplier[8];
-extern const int32_t shapes_depthwise_conv_2d_1_shift[8];
-extern const int8_t shapes_conv_2d_2_weights[128];
-extern const int32_t shapes_conv_2d_2_bias[16];
-extern const int32_t shapes_conv_2d_2_multiplier[16];
-extern const int32_t shapes_conv_2d_2_shift[16];
-extern const int8_t shapes_depthwise_conv_2d_3_weights[144];
-extern const int32_t shapes_depthwise_conv_2d_3_bias[16];
-extern const int32_t shapes_depthwise_conv_2d_3_multiplier[16];
-extern const int32_t shapes_depthwise_conv_2d_3_shift[16];
-extern const int8_t shapes_conv_2d_4_weights[384];
-extern const int32_t shapes_conv_2d_4_bias[24];
-extern const int32_t shapes_conv_2d_4_multiplier[24];
-extern const int32_t shapes_conv_2d_4_shift[24];
-extern const int8_t shapes_depthwise_conv_2d_5_weights[216];
-extern const int32_t shapes_depthwise_conv_2d_5_bias[24];
-extern const int32_t shapes_depthwise_conv_2d_5_multiplier[24];
-extern const int32_t shapes_depthwise_conv_2d_5_shift[24];
-extern const int8_t shapes_conv_2d_6_weights[576];
-extern const int32_t shapes_conv_2d_6_bias[24];
-extern const int32_t shapes_conv_2d_6_multiplier[24];
-extern const int32_t shapes_conv_2d_6_shift[24];
-extern const int8_t shapes_depthwise_conv_2d_8_weights[216];
-extern const int32_t shapes_depthwise_conv_2d_8_bias[24];
-extern const int32_t shapes_depthwise_conv_2d_8_multiplier[24];
-extern const int32_t shapes_depthwise_conv_2d_8_shift[24];
-extern const int8_t shapes_conv_2d_9_weights[1152];
-extern const int32_t shapes_conv_2d_9_bias[48];
-extern const int32_t shapes_conv_2d_9_multiplier[48];
-extern const int32_t shapes_conv_2d_9_shift[48];
-extern const int8_t shapes_fully_connected_11_weights[288];
-extern const int32_t shapes_fully_connected_11_bias[6];
-extern const int64_t shapes_fully_connected_11_multiplier[6];
-extern const int32_t shapes_fully_connected_11_shift[6];
+extern const int32_t shapes_conv_2d_0_weights[64];
+extern const int32_t shapes_depthwise_conv_2d_1_weights[96];
+extern const int32_t shapes_conv_2d_2_weights[96];
+extern const int32_t shapes_depthwise_conv_2d_3_weights[192];
+extern const int32_t shapes_conv_2d_4_weights[192];
+extern const int32_t shapes_depthwise_conv_2d_5_weights[288];
+extern const int32_t shapes_conv_2d_6_weights[240];
+extern const int32_t shapes_depthwise_conv_2d_8_weights[288];
+extern const int32_t shapes_conv_2d_9_weights[480];
+extern const int32_t shapes_fully_connected_11_weights[96];
 
 /* CONV_2D: 32x32x1 -> 16x16x8 */
-static const te_conv_2d_params conv_2d_0_params = {
+static const te_conv_2d_dsp_params conv_2d_0_params = {
     .weights = shapes_conv_2d_0_weights,
-    .bias = shapes_conv_2d_0_bias,
-    .multiplier = shapes_conv_2d_0_multiplier,
-    .shift = shapes_conv_2d_0_shift,
-    .in_width = 32,
+    .constants = 0,
     .in_pitch = 1,
     .out_pitch = 8,
+    .stride_x = 2,
+    .in_channels = 1,
+    .out_channels = 8,
+    .pairs = 4,
+    .groups = 2,
+    .rounding = 0,
+    .out_min = -128,
+    .out_max = 127,
+    .in_width = 32,
     .kernel_height = 3,
     .kernel_width = 3,
-    .stride_y = 2,
-    .stride_x = 2,
     .dilation_y = 1,
     .dilation_x = 1,
     .pad_left = 0,
     .in_zero_point = -128,
-    .out_zero_point = -128,
-    .out_min = -128,
-    .out_max = 127,
-    .in_channels = 1,
-    .out_channels = 8,
-    .groups = 1,
+    .block_pixels = 3,
 };
 
 /* DEPTHWISE_CONV_2D: 16x16x8 -> 16x16x8 */
-static const te_depthwise_conv_2d_params depthwise_conv_2d_1_params = {
+static const te_depthwise_conv_2d_dsp_params depthwise_conv_2d_1_params = {
     .weights = shapes_depthwise_conv_2d_1_weights,
-    .bias = shapes_depthwise_conv_2d_1_bias,
-    .multiplier = shapes_depthwise_conv_2d_1_multiplier,
-    .shift = shapes_depthwise_conv_2d_1_shift,
     .in_width = 16,
+    .channels = 8,
     .in_pitch = 8,
     .out_pitch = 8,
     .kernel_height = 3,
     .kernel_width = 3,
-    .stride_y = 1,
     .stride_x = 1,
     .dilation_y = 1,
-    .dilation_x = 1,
     .pad_left = 1,
     .in_zero_point = -128,
-    .out_zero_point = -128,
+    .block_pixels = 16,
+    .rounding = 0,
     .out_min = -128,
     .out_max = 127,
-    .in_channels = 8,
-    .depth_multiplier = 1,
 };
 
 /* CONV_2D: 16x16x8 -> 16x16x16 */
-static const te_conv_2d_params conv_2d_2_params = {
+static const te_conv_2d_1x1_dsp_params conv_2d_2_params = {
     .weights = shapes_conv_2d_2_weights,
-    .bias = shapes_conv_2d_2_bias,
-    .multiplier = shapes_conv_2d_2_multiplier,
-    .shift = shapes_conv_2d_2_shift,
-    .in_width = 16,
+    .constants = 0,
     .in_pitch = 8,
     .out_pitch = 16,
-    .kernel_height = 1,
-    .kernel_width = 1,
-    .stride_y = 1,
     .stride_x = 1,
-    .dilation_y = 1,
-    .dilation_x = 1,
-    .pad_left = 0,
-    .in_zero_point = -128,
-    .out_zero_point = -128,
-    .out_min = -128,
-    .out_max = 127,
     .in_channels = 8,
     .out_channels = 16,
+    .pairs = 8,
     .groups = 1,
+    .rounding = 0,
+    .out_min = -128,
+    .out_max = 127,
+    .block_pixels = 3,
 };
 
 /* DEPTHWISE_CONV_2D: 16x16x16 -> 8x8x16 */
-static const te_depthwise_conv_2d_params depthwise_conv_2d_3_params = {
+static const te_depthwise_conv_2d_dsp_params depthwise_conv_2d_3_params = {
     .weights = shapes_depthwise_conv_2d_3_weights,
-    .bias = shapes_depthwise_conv_2d_3_bias,
-    .multiplier = shapes_depthwise_conv_2d_3_multiplier,
-    .shift = shapes_depthwise_conv_2d_3_shift,
     .in_width = 16,
+    .channels = 16,
     .in_pitch = 16,
     .out_pitch = 16,
     .kernel_height = 3,
     .kernel_width = 3,
-    .stride_y = 2,
     .stride_x = 2,
     .dilation_y = 1,
-    .dilation_x = 1,
     .pad_left = 0,
     .in_zero_point = -128,
-    .out_zero_point = -128,
+    .block_pixels = 8,
+    .rounding = 0,
     .out_min = -128,
     .out_max = 127,
-    .in_channels = 16,
-    .depth_multiplier = 1,
 };
 
 /* CONV_2D: 8x8x16 -> 8x8x24 */
-static const te_conv_2d_params conv_2d_4_params = {
+static const te_conv_2d_1x1_dsp_params conv_2d_4_params = {
     .weights = shapes_conv_2d_4_weights,
-    .bias = shapes_conv_2d_4_bias,
-    .multiplier = shapes_conv_2d_4_multiplier,
-    .shift = shapes_conv_2d_4_shift,
-    .in_width = 8,
+    .constants = 0,
     .in_pitch = 16,
     .out_pitch = 24,
-    .kernel_height = 1,
-    .kernel_width = 1,
-    .stride_y = 1,
     .stride_x = 1,
-    .dilation_y = 1,
-    .dilation_x = 1,
-    .pad_left = 0,
-    .in_zero_point = -128,
-    .out_zero_point = -128,
-    .out_min = -128,
-    .out_max = 127,
     .in_channels = 16,
     .out_channels = 24,
-    .groups = 1,
+    .pairs = 12,
+    .groups = 2,
+    .rounding = 0,
+    .out_min = -128,
+    .out_max = 127,
+    .block_pixels = 3,
 };
 
 /* DEPTHWISE_CONV_2D: 8x8x24 -> 8x8x24 */
-static const te_depthwise_conv_2d_params depthwise_conv_2d_5_params = {
+static const te_depthwise_conv_2d_dsp_params depthwise_conv_2d_5_params = {
     .weights = shapes_depthwise_conv_2d_5_weights,
-    .bias = shapes_depthwise_conv_2d_5_bias,
-    .multiplier = shapes_depthwise_conv_2d_5_multiplier,
-    .shift = shapes_depthwise_conv_2d_5_shift,
     .in_width = 8,
+    .channels = 24,
     .in_pitch = 24,
     .out_pitch = 24,
     .kernel_height = 3,
     .kernel_width = 3,
-    .stride_y = 1,
     .stride_x = 1,
     .dilation_y = 1,
-    .dilation_x = 1,
     .pad_left = 1,
     .in_zero_point = -128,
-    .out_zero_point = -128,
+    .block_pixels = 8,
+    .rounding = 0,
     .out_min = -128,
     .out_max = 127,
-    .in_channels = 24,
-    .depth_multiplier = 1,
 };
 
 /* CONV_2D: 8x8x24 -> 8x8x24 */
-static const te_conv_2d_params conv_2d_6_params = {
+static const te_conv_2d_1x1_dsp_params conv_2d_6_params = {
     .weights = shapes_conv_2d_6_weights,
-    .bias = shapes_conv_2d_6_bias,
-    .multiplier = shapes_conv_2d_6_multiplier,
-    .shift = shapes_conv_2d_6_shift,
-    .in_width = 8,
+    .constants = 0,
     .in_pitch = 24,
     .out_pitch = 24,
-    .kernel_height = 1,
-    .kernel_width = 1,
-    .stride_y = 1,
     .stride_x = 1,
-    .dilation_y = 1,
-    .dilation_x = 1,
-    .pad_left = 0,
-    .in_zero_point = -128,
-    .out_zero_point = -13,
-    .out_min = -128,
-    .out_max = 127,
     .in_channels = 24,
     .out_channels = 24,
-    .groups = 1,
+    .pairs = 12,
+    .groups = 3,
+    .rounding = 1,
+    .out_min = -128,
+    .out_max = 127,
+    .block_pixels = 3,
 };
 
 /* ADD: 8x8x24, 8x8x24 -> 8x8x24 */
-static const te_add_params add_7_params = {
-    .in1_constant = 0,
-    .in1_row = 192,
-    .in1_pitch = 24,
-    .in1_step = 1,
-    .in1_zero_point = -128,
-    .in1_multiplier = 1106782165,
-    .in1_shift = -2,
-    .in2_constant = 0,
-    .in2_row = 192,
-    .in2_pitch = 24,
-    .in2_step = 1,
-    .in2_zero_point = -13,
-    .in2_multiplier = 1073741824,
-    .in2_shift = 0,
-    .channels = 24,
-    .out_pitch = 24,
-    .out_zero_point = -13,
-    .out_multiplier = 1073741824,
-    .out_shift = -18,
+static const te_add_dsp_params add_7_params = {
+    .large = 1,
+    .large_base = 6815744,
+    .small_one = 2097152,
+    .small_base = 268435456,
+    .small_multiplier = 1106782165,
+    .small_half = 2,
+    .small_shift = 2,
+    .multiplier = 1073741824,
+    .constant = -3276800,
+    .shift = 18,
     .out_min = -128,
     .out_max = 127,
+    .channels = 24,
+    .in1_pitch = 24,
+    .in2_pitch = 24,
+    .out_pitch = 24,
 };
 
 /* DEPTHWISE_CONV_2D: 8x8x24 -> 4x4x24 */
-static const te_depthwise_conv_2d_params depthwise_conv_2d_8_params = {
+static const te_depthwise_conv_2d_dsp_params depthwise_conv_2d_8_params = {
     .weights = shapes_depthwise_conv_2d_8_weights,
-    .bias = shapes_depthwise_conv_2d_8_bias,
-    .multiplier = shapes_depthwise_conv_2d_8_multiplier,
-    .shift = shapes_depthwise_conv_2d_8_shift,
     .in_width = 8,
+    .channels = 24,
     .in_pitch = 24,
     .out_pitch = 24,
     .kernel_height = 3,
     .kernel_width = 3,
-    .stride_y = 2,
     .stride_x = 2,
     .dilation_y = 1,
-    .dilation_x = 1,
     .pad_left = 0,
     .in_zero_point = -13,
-    .out_zero_point = -128,
+    .block_pixels = 4,
+    .rounding = 0,
     .out_min = -128,
     .out_max = 127,
-    .in_channels = 24,
-    .depth_multiplier = 1,
 };
 
 /* CONV_2D: 4x4x24 -> 4x4x48 */
-static const te_conv_2d_params conv_2d_9_params = {
+static const te_conv_2d_1x1_dsp_params conv_2d_9_params = {
     .weights = shapes_conv_2d_9_weights,
-    .bias = shapes_conv_2d_9_bias,
-    .multiplier = shapes_conv_2d_9_multiplier,
-    .shift = shapes_conv_2d_9_shift,
-    .in_width = 16,
+    .constants = 0,
     .in_pitch = 24,
     .out_pitch = 48,
-    .kernel_height = 1,
-    .kernel_width = 1,
-    .stride_y = 1,
     .stride_x = 1,
-    .dilation_y = 1,
-    .dilation_x = 1,
-    .pad_left = 0,
-    .in_zero_point = -128,
-    .out_zero_point = -128,
-    .out_min = -128,
-    .out_max = 127,
     .in_channels = 24,
     .out_channels = 48,
-    .groups = 1,
+    .pairs = 24,
+    .groups = 3,
+    .rounding = 0,
+    .out_min = -128,
+    .out_max = 127,
+    .block_pixels = 3,
 };
 
 /* MEAN: 4x4x48 -> 48 */
@@ -324,20 +237,20 @@ static const te_mean_params mean_10_params = {
 };
 
 /* FULLY_CONNECTED: 48 -> 6 */
-static const te_fully_connected_params fully_connected_11_params = {
+static const te_conv_2d_1x1_dsp_params fully_connected_11_params = {
     .weights = shapes_fully_connected_11_weights,
-    .bias = shapes_fully_connected_11_bias,
-    .multiplier = shapes_fully_connected_11_multiplier,
-    .shift = shapes_fully_connected_11_shift,
-    .per_unit = 1,
-    .depth = 48,
-    .units = 6,
-    .rows_per_map = 0,
-    .row_values = 48,
+    .constants = 0,
+    .in_pitch = 48,
     .out_pitch = 6,
-    .out_zero_point = 44,
+    .stride_x = 1,
+    .in_channels = 48,
+    .out_channels = 6,
+    .pairs = 3,
+    .groups = 6,
+    .rounding = 0,
     .out_min = -128,
     .out_max = 127,
+    .block_pixels = 1,
 };
 
 /* SOFTMAX: 6 -> 6 */
@@ -353,145 +266,144 @@ static const te_softmax_params softmax_12_params = {
 /* ---- Tensors ---------------------------------------------------------------------------------- */
 
 static const te_input conv_2d_0_in[] = {
-    /* serving_default_image:0 */
-    {.start = 1196, .row_bytes = 32, .rows = 32, .pixels = 32, .ring_rows = 32,
+    /* image */
+    {.start = 1088, .row_bytes = 32, .rows = 32, .pixels = 32, .ring_rows = 32,
      .pixel_bytes = 1, .count = 3, .step = 2, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output conv_2d_0_out[] = {
     /* functional_1_1/re_lu_8_1/Relu;functional_1_1/batch_normal... */
-    {.start = 768, .row_bytes = 128, .rows = 16, .pixels = 16, .ring_rows = 3,
+    {.start = 0, .row_bytes = 128, .rows = 16, .pixels = 16, .ring_rows = 16,
      .pixel_bytes = 8, .memory = 0, .inner = 0, .tensor = 22},
 };
 
 static const te_input depthwise_conv_2d_1_in[] = {
     /* functional_1_1/re_lu_8_1/Relu;functional_1_1/batch_normal... */
-    {.start = 768, .row_bytes = 128, .rows = 16, .pixels = 16, .ring_rows = 3,
+    {.start = 0, .row_bytes = 128, .rows = 16, .pixels = 16, .ring_rows = 16,
      .pixel_bytes = 8, .count = 3, .step = 1, .offset = -1, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output depthwise_conv_2d_1_out[] = {
     /* functional_1_1/re_lu_9_1/Relu;functional_1_1/batch_normal... */
-    {.start = 1152, .row_bytes = 32, .rows = 16, .pixels = 16, .ring_rows = 1,
-     .pixel_bytes = 8, .memory = 0, .inner = 1, .tensor = 23},
+    {.start = 2732, .row_bytes = 128, .rows = 16, .pixels = 16, .ring_rows = 16,
+     .pixel_bytes = 8, .memory = 0, .inner = 0, .tensor = 23},
 };
 
 static const te_input conv_2d_2_in[] = {
     /* functional_1_1/re_lu_9_1/Relu;functional_1_1/batch_normal... */
-    {.start = 1152, .row_bytes = 32, .rows = 16, .pixels = 16, .ring_rows = 1,
+    {.start = 2732, .row_bytes = 2048, .rows = 1, .pixels = 256, .ring_rows = 1,
      .pixel_bytes = 8, .count = 1, .step = 1, .offset = 0, .divisor = 1,
-     .x_count = 1, .x_step = 1, .x_offset = 0,
-     .memory = 0, .producer = 0},
+     .memory = 0, .producer = -1},
 };
 static const te_output conv_2d_2_out[] = {
     /* functional_1_1/re_lu_10_1/Relu;functional_1_1/batch_norma... */
-    {.start = 0, .row_bytes = 256, .rows = 16, .pixels = 16, .ring_rows = 3,
+    {.start = 684, .row_bytes = 4096, .rows = 1, .pixels = 256, .ring_rows = 1,
      .pixel_bytes = 16, .memory = 0, .inner = 0, .tensor = 24},
 };
 
 static const te_input depthwise_conv_2d_3_in[] = {
     /* functional_1_1/re_lu_10_1/Relu;functional_1_1/batch_norma... */
-    {.start = 0, .row_bytes = 256, .rows = 16, .pixels = 16, .ring_rows = 3,
+    {.start = 684, .row_bytes = 256, .rows = 16, .pixels = 16, .ring_rows = 16,
      .pixel_bytes = 16, .count = 3, .step = 2, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output depthwise_conv_2d_3_out[] = {
     /* functional_1_1/re_lu_11_1/Relu;functional_1_1/batch_norma... */
-    {.start = 1196, .row_bytes = 128, .rows = 8, .pixels = 8, .ring_rows = 8,
+    {.start = 556, .row_bytes = 128, .rows = 8, .pixels = 8, .ring_rows = 8,
      .pixel_bytes = 16, .memory = 0, .inner = 0, .tensor = 25},
 };
 
 static const te_input conv_2d_4_in[] = {
     /* functional_1_1/re_lu_11_1/Relu;functional_1_1/batch_norma... */
-    {.start = 1196, .row_bytes = 128, .rows = 8, .pixels = 8, .ring_rows = 8,
+    {.start = 556, .row_bytes = 1024, .rows = 1, .pixels = 64, .ring_rows = 1,
      .pixel_bytes = 16, .count = 1, .step = 1, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output conv_2d_4_out[] = {
     /* functional_1_1/re_lu_12_1/Relu;functional_1_1/batch_norma... */
-    {.start = 396, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
+    {.start = 0, .row_bytes = 1536, .rows = 1, .pixels = 64, .ring_rows = 1,
      .pixel_bytes = 24, .memory = 0, .inner = 0, .tensor = 26},
 };
 
 static const te_input depthwise_conv_2d_5_in[] = {
     /* functional_1_1/re_lu_12_1/Relu;functional_1_1/batch_norma... */
-    {.start = 396, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
+    {.start = 0, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
      .pixel_bytes = 24, .count = 3, .step = 1, .offset = -1, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output depthwise_conv_2d_5_out[] = {
     /* functional_1_1/re_lu_13_1/Relu;functional_1_1/batch_norma... */
-    {.start = 1932, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 1,
+    {.start = 1536, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
      .pixel_bytes = 24, .memory = 0, .inner = 0, .tensor = 27},
 };
 
 static const te_input conv_2d_6_in[] = {
     /* functional_1_1/re_lu_13_1/Relu;functional_1_1/batch_norma... */
-    {.start = 1932, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 1,
+    {.start = 1536, .row_bytes = 1536, .rows = 1, .pixels = 64, .ring_rows = 1,
      .pixel_bytes = 24, .count = 1, .step = 1, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output conv_2d_6_out[] = {
     /* functional_1_1/batch_normalization_15_1/batchnorm/add_1;f... */
-    {.start = 0, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 1,
+    {.start = 1536, .row_bytes = 1536, .rows = 1, .pixels = 64, .ring_rows = 1,
      .pixel_bytes = 24, .memory = 0, .inner = 0, .tensor = 28},
 };
 
 static const te_input add_7_in[] = {
     /* functional_1_1/re_lu_12_1/Relu;functional_1_1/batch_norma... */
-    {.start = 396, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
+    {.start = 0, .row_bytes = 1536, .rows = 1, .pixels = 64, .ring_rows = 1,
      .pixel_bytes = 24, .count = 1, .step = 1, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
     /* functional_1_1/batch_normalization_15_1/batchnorm/add_1;f... */
-    {.start = 0, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 1,
+    {.start = 1536, .row_bytes = 1536, .rows = 1, .pixels = 64, .ring_rows = 1,
      .pixel_bytes = 24, .count = 1, .step = 1, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output add_7_out[] = {
     /* functional_1_1/add_1_1/Add */
-    {.start = 204, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
+    {.start = 0, .row_bytes = 1536, .rows = 1, .pixels = 64, .ring_rows = 1,
      .pixel_bytes = 24, .memory = 0, .inner = 0, .tensor = 29},
 };
 
 static const te_input depthwise_conv_2d_8_in[] = {
     /* functional_1_1/add_1_1/Add */
-    {.start = 204, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
+    {.start = 0, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
      .pixel_bytes = 24, .count = 3, .step = 2, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output depthwise_conv_2d_8_out[] = {
     /* functional_1_1/re_lu_14_1/Relu;functional_1_1/batch_norma... */
-    {.start = 0, .row_bytes = 96, .rows = 4, .pixels = 4, .ring_rows = 4,
+    {.start = 1536, .row_bytes = 96, .rows = 4, .pixels = 4, .ring_rows = 4,
      .pixel_bytes = 24, .memory = 0, .inner = 0, .tensor = 30},
 };
 
 static const te_input conv_2d_9_in[] = {
     /* functional_1_1/re_lu_14_1/Relu;functional_1_1/batch_norma... */
-    {.start = 0, .row_bytes = 384, .rows = 1, .pixels = 16, .ring_rows = 1,
+    {.start = 1536, .row_bytes = 384, .rows = 1, .pixels = 16, .ring_rows = 1,
      .pixel_bytes = 24, .count = 1, .step = 1, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output conv_2d_9_out[] = {
     /* functional_1_1/re_lu_15_1/Relu;functional_1_1/batch_norma... */
-    {.start = 384, .row_bytes = 768, .rows = 1, .pixels = 16, .ring_rows = 1,
+    {.start = 0, .row_bytes = 768, .rows = 1, .pixels = 16, .ring_rows = 1,
      .pixel_bytes = 48, .memory = 0, .inner = 0, .tensor = 31},
 };
 
 static const te_input mean_10_in[] = {
     /* functional_1_1/re_lu_15_1/Relu;functional_1_1/batch_norma... */
-    {.start = 384, .row_bytes = 192, .rows = 4, .pixels = 4, .ring_rows = 4,
+    {.start = 0, .row_bytes = 192, .rows = 4, .pixels = 4, .ring_rows = 4,
      .pixel_bytes = 48, .count = 1, .step = 1, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output mean_10_out[] = {
     /* functional_1_1/global_average_pooling2d_1_1/Mean */
-    {.start = 192, .row_bytes = 48, .rows = 1, .pixels = 1, .ring_rows = 1,
+    {.start = 0, .row_bytes = 48, .rows = 1, .pixels = 1, .ring_rows = 1,
      .pixel_bytes = 48, .memory = 0, .inner = 0, .tensor = 32},
 };
 
 static const te_input fully_connected_11_in[] = {
     /* functional_1_1/global_average_pooling2d_1_1/Mean */
-    {.start = 192, .row_bytes = 48, .rows = 1, .pixels = 1, .ring_rows = 1,
+    {.start = 0, .row_bytes = 48, .rows = 1, .pixels = 1, .ring_rows = 1,
      .pixel_bytes = 48, .count = 1, .step = 1, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
@@ -508,7 +420,7 @@ static const te_input softmax_12_in[] = {
      .memory = 0, .producer = -1},
 };
 static const te_output softmax_12_out[] = {
-    /* StatefulPartitionedCall_1:0 */
+    /* output_0 */
     {.start = 0, .row_bytes = 6, .rows = 1, .pixels = 1, .ring_rows = 1,
      .pixel_bytes = 6, .memory = 1, .inner = 0, .tensor = 34},
 };
@@ -517,112 +429,116 @@ static const te_output softmax_12_out[] = {
 
 static const te_stage stages[] = {
     /* 0: CONV_2D: 32x32x1 -> 16x16x8 */
-    {.form = TE_ROWS, .kernel.rows = te_conv_2d, .params = &conv_2d_0_params,
+    {.form = TE_ROWS, .kernel.rows = te_conv_2d_dsp, .params = &conv_2d_0_params,
      .inputs = conv_2d_0_in, .outputs = conv_2d_0_out,
-     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
+     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = 2112, .state = TE_NO_MEMORY},
     /* 1: DEPTHWISE_CONV_2D: 16x16x8 -> 16x16x8 */
-    {.form = TE_ROWS, .kernel.rows = te_depthwise_conv_2d, .params = &depthwise_conv_2d_1_params,
+    {.form = TE_ROWS, .kernel.rows = te_depthwise_conv_2d_dsp, .params = &depthwise_conv_2d_1_params,
      .inputs = depthwise_conv_2d_1_in, .outputs = depthwise_conv_2d_1_out,
-     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
+     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = 2048, .state = TE_NO_MEMORY},
     /* 2: CONV_2D: 16x16x8 -> 16x16x16 */
-    {.form = TE_ROWS, .kernel.rows = te_conv_2d, .params = &conv_2d_2_params,
+    {.form = TE_ROWS, .kernel.rows = te_conv_2d_1x1_dsp, .params = &conv_2d_2_params,
      .inputs = conv_2d_2_in, .outputs = conv_2d_2_out,
-     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
+     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = 0, .state = TE_NO_MEMORY},
     /* 3: DEPTHWISE_CONV_2D: 16x16x16 -> 8x8x16 */
-    {.form = TE_ROWS, .kernel.rows = te_depthwise_conv_2d, .params = &depthwise_conv_2d_3_params,
+    {.form = TE_ROWS, .kernel.rows = te_depthwise_conv_2d_dsp, .params = &depthwise_conv_2d_3_params,
      .inputs = depthwise_conv_2d_3_in, .outputs = depthwise_conv_2d_3_out,
-     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
+     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = 0, .state = TE_NO_MEMORY},
     /* 4: CONV_2D: 8x8x16 -> 8x8x24 */
-    {.form = TE_ROWS, .kernel.rows = te_conv_2d, .params = &conv_2d_4_params,
+    {.form = TE_ROWS, .kernel.rows = te_conv_2d_1x1_dsp, .params = &conv_2d_4_params,
      .inputs = conv_2d_4_in, .outputs = conv_2d_4_out,
-     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
+     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = 1580, .state = TE_NO_MEMORY},
     /* 5: DEPTHWISE_CONV_2D: 8x8x24 -> 8x8x24 */
-    {.form = TE_ROWS, .kernel.rows = te_depthwise_conv_2d, .params = &depthwise_conv_2d_5_params,
+    {.form = TE_ROWS, .kernel.rows = te_depthwise_conv_2d_dsp, .params = &depthwise_conv_2d_5_params,
      .inputs = depthwise_conv_2d_5_in, .outputs = depthwise_conv_2d_5_out,
-     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
+     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = 3072, .state = TE_NO_MEMORY},
     /* 6: CONV_2D: 8x8x24 -> 8x8x24 */
-    {.form = TE_ROWS, .kernel.rows = te_conv_2d, .params = &conv_2d_6_params,
+    {.form = TE_ROWS, .kernel.rows = te_conv_2d_1x1_dsp, .params = &conv_2d_6_params,
      .inputs = conv_2d_6_in, .outputs = conv_2d_6_out,
-     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
+     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = 3072, .state = TE_NO_MEMORY},
     /* 7: ADD: 8x8x24, 8x8x24 -> 8x8x24 */
-    {.form = TE_ROWS, .kernel.rows = te_add, .params = &add_7_params,
+    {.form = TE_ROWS, .kernel.rows = te_add_dsp, .params = &add_7_params,
      .inputs = add_7_in, .outputs = add_7_out,
      .n_inputs = 2, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
     /* 8: DEPTHWISE_CONV_2D: 8x8x24 -> 4x4x24 */
-    {.form = TE_ROWS, .kernel.rows = te_depthwise_conv_2d, .params = &depthwise_conv_2d_8_params,
+    {.form = TE_ROWS, .kernel.rows = te_depthwise_conv_2d_dsp, .params = &depthwise_conv_2d_8_params,
      .inputs = depthwise_conv_2d_8_in, .outputs = depthwise_conv_2d_8_out,
-     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
+     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = 1920, .state = TE_NO_MEMORY},
     /* 9: CONV_2D: 4x4x24 -> 4x4x48 */
-    {.form = TE_ROWS, .kernel.rows = te_conv_2d, .params = &conv_2d_9_params,
+    {.form = TE_ROWS, .kernel.rows = te_conv_2d_1x1_dsp, .params = &conv_2d_9_params,
      .inputs = conv_2d_9_in, .outputs = conv_2d_9_out,
-     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
+     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = 768, .state = TE_NO_MEMORY},
     /* 10: MEAN: 4x4x48 -> 48 */
     {.form = TE_ACCUMULATE, .kernel.accumulate = &te_mean_accumulate, .params = &mean_10_params,
      .inputs = mean_10_in, .outputs = mean_10_out,
-     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = 0},
+     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = 768},
     /* 11: FULLY_CONNECTED: 48 -> 6 */
-    {.form = TE_ROWS, .kernel.rows = te_fully_connected, .params = &fully_connected_11_params,
+    {.form = TE_ROWS, .kernel.rows = te_conv_2d_1x1_dsp, .params = &fully_connected_11_params,
      .inputs = fully_connected_11_in, .outputs = fully_connected_11_out,
-     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
+     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = 48, .state = TE_NO_MEMORY},
     /* 12: SOFTMAX: 6 -> 6 */
     {.form = TE_ROWS, .kernel.rows = te_softmax, .params = &softmax_12_params,
      .inputs = softmax_12_in, .outputs = softmax_12_out,
      .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = TE_NO_MEMORY, .state = TE_NO_MEMORY},
 };
 
-static const te_need needs[] = {
-    {.group = 0, .count = 3, .step = 1, .offset = -1, .divisor = 1}, /* group 1 needs group 0 */
-    {.group = 1, .count = 3, .step = 2, .offset = 0, .divisor = 1}, /* group 2 needs group 1 */
-    {.group = 4, .count = 1, .step = 1, .offset = 0, .divisor = 1}, /* group 5 needs group 4 */
-    {.group = 5, .count = 1, .step = 1, .offset = 0, .divisor = 1}, /* group 6 needs group 5 */
-};
-
 static const te_group groups[] = {
     /* 0: conv_2d_0 */
     {.stages = &stages[0], .needs = NULL, .n_stages = 1, .n_needs = 0,
-     .rows = 16, .pixels = 16, .tile_rows = 1, .tile_pixels = 16, .slides = 0, .complete = 0},
-    /* 1: depthwise_conv_2d_1 + conv_2d_2 */
-    {.stages = &stages[1], .needs = &needs[0], .n_stages = 2, .n_needs = 1,
-     .rows = 16, .pixels = 16, .tile_rows = 1, .tile_pixels = 4, .slides = 0, .complete = 0},
-    /* 2: depthwise_conv_2d_3 */
-    {.stages = &stages[3], .needs = &needs[1], .n_stages = 1, .n_needs = 1,
+     .rows = 16, .pixels = 16, .tile_rows = 1, .tile_pixels = 16, .slides = 0, .complete = 1},
+    /* 1: depthwise_conv_2d_1 */
+    {.stages = &stages[1], .needs = NULL, .n_stages = 1, .n_needs = 0,
+     .rows = 16, .pixels = 16, .tile_rows = 1, .tile_pixels = 16, .slides = 0, .complete = 1},
+    /* 2: conv_2d_2 */
+    {.stages = &stages[2], .needs = NULL, .n_stages = 1, .n_needs = 0,
+     .rows = 1, .pixels = 256, .tile_rows = 1, .tile_pixels = 256, .slides = 0, .complete = 1},
+    /* 3: depthwise_conv_2d_3 */
+    {.stages = &stages[3], .needs = NULL, .n_stages = 1, .n_needs = 0,
      .rows = 8, .pixels = 8, .tile_rows = 1, .tile_pixels = 8, .slides = 0, .complete = 1},
-    /* 3: conv_2d_4 */
+    /* 4: conv_2d_4 */
     {.stages = &stages[4], .needs = NULL, .n_stages = 1, .n_needs = 0,
-     .rows = 8, .pixels = 8, .tile_rows = 1, .tile_pixels = 8, .slides = 0, .complete = 1},
-    /* 4: depthwise_conv_2d_5 */
+     .rows = 1, .pixels = 64, .tile_rows = 1, .tile_pixels = 64, .slides = 0, .complete = 1},
+    /* 5: depthwise_conv_2d_5 */
     {.stages = &stages[5], .needs = NULL, .n_stages = 1, .n_needs = 0,
-     .rows = 8, .pixels = 8, .tile_rows = 1, .tile_pixels = 8, .slides = 0, .complete = 0},
-    /* 5: conv_2d_6 */
-    {.stages = &stages[6], .needs = &needs[2], .n_stages = 1, .n_needs = 1,
-     .rows = 8, .pixels = 8, .tile_rows = 1, .tile_pixels = 8, .slides = 0, .complete = 0},
-    /* 6: add_7 */
-    {.stages = &stages[7], .needs = &needs[3], .n_stages = 1, .n_needs = 1,
      .rows = 8, .pixels = 8, .tile_rows = 1, .tile_pixels = 8, .slides = 0, .complete = 1},
-    /* 7: depthwise_conv_2d_8 */
+    /* 6: conv_2d_6 */
+    {.stages = &stages[6], .needs = NULL, .n_stages = 1, .n_needs = 0,
+     .rows = 1, .pixels = 64, .tile_rows = 1, .tile_pixels = 64, .slides = 0, .complete = 1},
+    /* 7: add_7 */
+    {.stages = &stages[7], .needs = NULL, .n_stages = 1, .n_needs = 0,
+     .rows = 1, .pixels = 64, .tile_rows = 1, .tile_pixels = 64, .slides = 0, .complete = 1},
+    /* 8: depthwise_conv_2d_8 */
     {.stages = &stages[8], .needs = NULL, .n_stages = 1, .n_needs = 0,
      .rows = 4, .pixels = 4, .tile_rows = 1, .tile_pixels = 4, .slides = 0, .complete = 1},
-    /* 8: conv_2d_9 */
+    /* 9: conv_2d_9 */
     {.stages = &stages[9], .needs = NULL, .n_stages = 1, .n_needs = 0,
      .rows = 1, .pixels = 16, .tile_rows = 1, .tile_pixels = 16, .slides = 0, .complete = 1},
-    /* 9: mean_10 */
+    /* 10: mean_10 */
     {.stages = &stages[10], .needs = NULL, .n_stages = 1, .n_needs = 0,
      .rows = 4, .pixels = 4, .tile_rows = 1, .tile_pixels = 4, .slides = 0, .complete = 1},
-    /* 10: fully_connected_11 */
+    /* 11: fully_connected_11 */
     {.stages = &stages[11], .needs = NULL, .n_stages = 1, .n_needs = 0,
      .rows = 1, .pixels = 1, .tile_rows = 1, .tile_pixels = 1, .slides = 0, .complete = 1},
-    /* 11: softmax_12 */
+    /* 12: softmax_12 */
     {.stages = &stages[12], .needs = NULL, .n_stages = 1, .n_needs = 0,
      .rows = 1, .pixels = 1, .tile_rows = 1, .tile_pixels = 1, .slides = 0, .complete = 1},
 };
 
 static const te_segment segments[] = {
-    {.first = 0, .end = 3, .progress = 1184,
-     .n_stripes = 1, .first_stripe = 0}, /* stream */
+    {.first = 0, .end = 1, .progress = TE_NO_MEMORY,
+     .n_stripes = 1, .first_stripe = 0}, /* per-layer */
+    {.first = 1, .end = 2, .progress = TE_NO_MEMORY,
+     .n_stripes = 1, .first_stripe = 0}, /* per-layer */
+    {.first = 2, .end = 3, .progress = TE_NO_MEMORY,
+     .n_stripes = 1, .first_stripe = 0}, /* per-layer */
     {.first = 3, .end = 4, .progress = TE_NO_MEMORY,
      .n_stripes = 1, .first_stripe = 0}, /* per-layer */
-    {.first = 4, .end = 7, .progress = 192,
-     .n_stripes = 1, .first_stripe = 0}, /* stream */
+    {.first = 4, .end = 5, .progress = TE_NO_MEMORY,
+     .n_stripes = 1, .first_stripe = 0}, /* per-layer */
+    {.first = 5, .end = 6, .progress = TE_NO_MEMORY,
+     .n_stripes = 1, .first_stripe = 0}, /* per-layer */
+    {.first = 6, .end = 7, .progress = TE_NO_MEMORY,
+     .n_stripes = 1, .first_stripe = 0}, /* per-layer */
     {.first = 7, .end = 8, .progress = TE_NO_MEMORY,
      .n_stripes = 1, .first_stripe = 0}, /* per-layer */
     {.first = 8, .end = 9, .progress = TE_NO_MEMORY,
@@ -633,11 +549,13 @@ static const te_segment segments[] = {
      .n_stripes = 1, .first_stripe = 0}, /* per-layer */
     {.first = 11, .end = 12, .progress = TE_NO_MEMORY,
      .n_stripes = 1, .first_stripe = 0}, /* per-layer */
+    {.first = 12, .end = 13, .progress = TE_NO_MEMORY,
+     .n_stripes = 1, .first_stripe = 0}, /* per-layer */
 };
 
 enum {
     N_SEGMENTS = sizeof(segments) / sizeof(segments[0]),
-    MAX_STAGES = 2, /* of a group */
+    MAX_STAGES = 1, /* of a group */
     MAX_IN_ROWS = 3,
     MAX_OUT_ROWS = 1,
     N_MEMORIES = 2
@@ -805,37 +723,6 @@ static void run_stage(const te_stage *s, const memories *m, const tile *tiles, c
 
 /* ---- Running a group -------------------------------------------------------------------------- */
 
-/* Widens the tile of a stage by what its consumer's tile `t` needs of it. */
-static void require(const te_input *in, const tile *t, tile *producer)
-{
-    const int32_t y0 = first_row(t->y0, in->step, in->offset, in->divisor);
-    const int32_t y1 = first_row(t->y1 - 1, in->step, in->offset, in->divisor) + in->count;
-    const int32_t x0 = t->x0 * in->x_step + in->x_offset;
-    const int32_t x1 = (t->x1 - 1) * in->x_step + in->x_offset + in->x_count;
-    producer->y0 = te_least(producer->y0, te_most(y0, 0));
-    producer->y1 = te_most(producer->y1, te_least(y1, in->rows));
-    producer->x0 = te_least(producer->x0, te_most(x0, 0));
-    producer->x1 = te_most(producer->x1, te_least(x1, in->pixels));
-}
-
-/* The tiles of all stages of the group, from the tile of its last stage backwards. */
-static void spread(const te_group *g, tile *tiles)
-{
-    const int32_t last = g->n_stages - 1;
-    for (int32_t i = 0; i < last; i++) {
-        tiles[i].y0 = tiles[i].x0 = INT32_MAX;
-        tiles[i].y1 = tiles[i].x1 = 0;
-    }
-    for (int32_t i = last; i >= 0; i--) {
-        const te_stage *s = &g->stages[i];
-        for (int32_t k = 0; k < s->n_inputs && tiles[i].y0 < tiles[i].y1 && tiles[i].x0 < tiles[i].x1; k++) {
-            if (s->inputs[k].producer >= 0) {
-                require(&s->inputs[k], &tiles[i], &tiles[s->inputs[k].producer]);
-            }
-        }
-    }
-}
-
 /* Computes rows [y0, y1) of the map that the group steps through, tile by tile. */
 static void run_group(const te_segment *s, const memories *m, int32_t number, int32_t y0, int32_t y1)
 {
@@ -849,7 +736,6 @@ static void run_group(const te_segment *s, const memories *m, int32_t number, in
         tiles[last].y1 = y1;
         tiles[last].x0 = x;
         tiles[last].x1 = te_least(x + g->tile_pixels, columns.x1);
-        spread(g, tiles);
         for (int32_t i = 0; i <= last; i++) {
             tiles[i].held = tiles[i].x0;
             run_stage(&g->stages[i], m, tiles, &tiles[i]);
@@ -859,21 +745,6 @@ static void run_group(const te_segment *s, const memories *m, int32_t number, in
 
 /* ---- Running a segment ------------------------------------------------------------------------ */
 
-/* The group whose rows must come first before group `g` can compute its next rows; -1 if none. */
-static int32_t lacking(const te_segment *s, int32_t g, const int32_t *done)
-{
-    const te_group *group = &groups[g];
-    const int32_t end = te_least(done[g - s->first] + group->tile_rows, group->rows);
-    for (int32_t i = 0; i < group->n_needs; i++) {
-        const te_need *need = &group->needs[i];
-        const int32_t rows = first_row(end - 1, need->step, need->offset, need->divisor) + need->count;
-        if (done[need->group - s->first] < te_least(rows, groups[need->group].rows)) {
-            return need->group;
-        }
-    }
-    return -1;
-}
-
 /* Computes all of group `g`, and of the groups before it what it needs, when it needs it.
  */
 static int pull(const te_segment *s, const memories *m, int32_t g, int32_t *done)
@@ -881,9 +752,6 @@ static int pull(const te_segment *s, const memories *m, int32_t g, int32_t *done
     int32_t *mine = &done[g - s->first];
     while (*mine < groups[g].rows) {
         int32_t next = g;
-        for (int32_t before = lacking(s, g, done); before >= 0; before = lacking(s, next, done)) {
-            next = before;
-        }
         const int32_t y0 = done[next - s->first];
         const int32_t y1 = te_least(y0 + groups[next].tile_rows, groups[next].rows);
         run_group(s, m, next, y0, y1);
@@ -933,7 +801,7 @@ const char *shapes_label(int32_t index)
 
 int8_t *shapes_input(void *arena)
 {
-    return (int8_t *)arena + 1196;
+    return (int8_t *)arena + 1088;
 }
 
 int shapes_run(void *arena, int8_t *output)
