@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Plans along any route, not only the best: every cut, segment and tile that the search may take."""
+"""Plans along any route, not only the best: every cut, segment and tile that the search knows."""
 
 from __future__ import annotations
 

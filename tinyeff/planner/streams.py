@@ -13,6 +13,7 @@ is measured again, exactly.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,7 +28,7 @@ from tinyeff.ops.operator import node_of
 from tinyeff.planner import sizes
 from tinyeff.planner.lifetimes import Lifetimes, form_of
 from tinyeff.planner.rings import NOBODY, simulate
-from tinyeff.schedule import Renaming, activations, schedule
+from tinyeff.schedule import Renaming, StageGroup, activations, schedule
 
 Rows = npt.NDArray[np.int64]
 IMPOSSIBLE = 1 << 60
@@ -86,18 +87,24 @@ class Space:
         self.variants = tuple(variants)
         self._home = memory.home
         self._names = Renaming(graph)
-        self.layers = [self._layer(i) for i in range(len(graph.ops))]
+        self._forms = [form_of(graph, op) for op in graph.ops]
+        alone = schedule(graph, [one_by_one(i, i + 1) for i in range(len(graph.ops))],
+                         self.variants, (False,) * len(graph.ops))
+        self.layers = [self._layer(i, groups) for i, groups in enumerate(alone)]
+        self.readers: list[list[tuple[int, Window]]] = [[] for _ in self.buffers]
+        for layer in self.layers:
+            for buffer, window in layer.reads:
+                self.readers[buffer].append((layer.op, window))
         self._link()
 
     # The graph as layers ----------------------------------------------------------------------
 
-    def _layer(self, index: int) -> Layer:
+    def _layer(self, index: int, groups: tuple[StageGroup, ...]) -> Layer:
         op, graph = self.graph.ops[index], self.graph
         if index in self._names.views:
             return Layer(index, True, 0, 0, (), -1, 0, 0, 0)
-        group = schedule(graph, (one_by_one(index, index + 1),), self.variants,
-                         (False,) * len(graph.ops))[0][0]
-        form, node = form_of(graph, op), node_of(graph, op)
+        (group,) = groups
+        form, node = self._forms[index], node_of(graph, op)
         variant = self.variants[index]
         reads = tuple((self._home[r.tensor], r.window) for r in group.reads)
         columns = operator_of(op.kind).columns(node, 0) if form == "rows" else Window()
@@ -112,12 +119,12 @@ class Space:
         """Find which neighbours can share a group."""
         real = [layer for layer in self.layers if layer.result >= 0]
         for layer, after in pairwise(real):
-            only = self._readers(layer.result) == [after.op] and (
+            only = {op for op, _ in self.readers[layer.result]} == {after.op} and (
                 self.buffers[layer.result].region == "arena" or not self._is_output(layer.result))
             windows = [w for b, w in after.reads if b == layer.result]
             neighbours = layer.streams and after.streams and only and len(windows) == 1
             tall = self.graph.tensors[self.graph.ops[layer.op].outputs[0]].rows
-            if not neighbours or form_of(self.graph, self.graph.ops[layer.op]) != "rows":
+            if not neighbours or self._forms[layer.op] != "rows":
                 continue
             if windows[0] == Window() and self._columns_into(after, layer) == Window() and (
                     tall == layer.rows == after.rows) and self._keeps_pixels(layer, after):
@@ -128,7 +135,7 @@ class Space:
     def _is_expansion(self, layer: Layer, after: Layer, window: Window) -> bool:
         pointwise = all(w == Window() for _, w in layer.reads) and layer.columns == Window()
         whole = window.step == 0 or window.divisor != 1
-        is_rows = form_of(self.graph, self.graph.ops[after.op]) == "rows"
+        is_rows = self._forms[after.op] == "rows"
         return pointwise and not whole and window.count > 1 and is_rows
 
     def _keeps_pixels(self, layer: Layer, after: Layer) -> bool:
@@ -140,13 +147,10 @@ class Space:
 
     def _columns_into(self, after: Layer, layer: Layer) -> Window:
         op = self.graph.ops[after.op]
-        if form_of(self.graph, op) != "rows":
+        if self._forms[after.op] != "rows":
             return Window()
         inputs = [self._home[t] for t in activations(self.graph, op)]
         return operator_of(op.kind).columns(node_of(self.graph, op), inputs.index(layer.result))
-
-    def _readers(self, buffer: int) -> list[int]:
-        return [layer.op for layer in self.layers if any(b == buffer for b, _ in layer.reads)]
 
     def _is_output(self, buffer: int) -> bool:
         return self.buffers[buffer].last > len(self.graph.ops)
@@ -168,23 +172,46 @@ class Space:
         for first, last in self.runs():
             for layer in self.layers[first:last]:
                 if layer.expands and layer.op + 1 < last:
-                    begin = min((self._written(b) for b, _ in layer.reads), default=layer.op)
+                    begin = min((self.written[b] for b, _ in layer.reads), default=layer.op)
                     end = max((self.buffers[b].last for b, _ in layer.reads), default=layer.op)
                     begin, end = max(begin, first), min(max(end, self.after(layer.op) + 1), last)
-                    if all(self._written(b) < first for b, _ in layer.reads):
+                    if all(self.written[b] < first for b, _ in layer.reads):
                         continue
                     segment = self.segment(begin, end, Config(0, frozenset({layer.op})))
                     rings = self._rings_of(segment)
                     result[layer.op] = {b: rings[b] for b, _ in layer.reads if b in rings}
         return result
 
-    def _written(self, buffer: int) -> int:
-        return self.buffers[buffer].first if any(
-            layer.result == buffer for layer in self.layers) else -1
+    @cached_property
+    def written(self) -> list[int]:
+        """For each buffer the operator that writes it, -1 for what the caller fills."""
+        filled = {self._home[i] for i in self.graph.inputs if i in self._home}
+        return [-1 if n in filled else b.first for n, b in enumerate(self.buffers)]
+
+    @cached_property
+    def crossing(self) -> list[list[int]]:
+        """For each cut before an operator, and the end: the arena's buffers that live across."""
+        return [[n for n, b in enumerate(self.buffers)
+                 if b.region == "arena" and self.written[n] < cut < b.last]
+                for cut in range(len(self.layers) + 1)]
+
+    @cached_property
+    def _neighbours(self) -> tuple[list[int], list[int]]:
+        """(before, after): the nearest operators that are no views; -1 and the number of all."""
+        real = [layer.op for layer in self.layers if layer.result >= 0]
+        ops = range(len(self.layers))
+        at = [bisect_left(real, op) for op in ops]
+        beyond = [bisect_right(real, op) for op in ops]
+        return ([real[n - 1] if n else -1 for n in at],
+                [real[n] if n < len(real) else len(ops) for n in beyond])
 
     def after(self, op: int) -> int:
         """The next operator that is no view; the number of operators where there is none."""
-        return next((n.op for n in self.layers[op + 1:] if n.result >= 0), len(self.layers))
+        return self._neighbours[1][op]
+
+    def steps_by_rows(self, op: int) -> bool:
+        """True where the operator writes row after row."""
+        return self._forms[op] == "rows"
 
     def _rings_of(self, segment: Segment) -> dict[int, int]:
         groups = schedule(self.graph, (segment,), self.variants, (False,) * len(self.layers))[0]
@@ -223,8 +250,8 @@ class Space:
         """True where the layer runs tile by tile, with its neighbour before or after."""
         if self.joins(layer, last, config):
             return True
-        before = [n for n in self.layers[:layer.op] if n.result >= 0]
-        return bool(before) and self.joins(before[-1], last, config)
+        before = self._neighbours[0][layer.op]
+        return before >= 0 and self.joins(self.layers[before], last, config)
 
     def joins(self, layer: Layer, last: int, config: Config) -> bool:
         """True where the layer shares a group with the one after it."""
@@ -272,7 +299,7 @@ class Ending:
     def __init__(self, space: Space, last: int, config: Config) -> None:
         self._space, self._last, self._config = space, last, config
         self._done: dict[int, Rows] = {}
-        self._inner = 0
+        self._inner = self._scratch = self._states = self._count = 0
         real = [n for n in space.layers[:last] if n.result >= 0]
         self._end = real[-1] if real else None
         self._rows = np.arange(self._end.rows, dtype=np.int64) if self._end else np.zeros(0, int)
@@ -290,6 +317,9 @@ class Ending:
             self._done[layer.op] = self._done[after]
         else:
             self._done[layer.op] = self._required(layer)
+        self._count += 1
+        self._scratch = max(self._scratch, layer.scratch_bytes)
+        self._states += layer.state_bytes
         if not self._leaves(layer.result):
             self._inner += space.inner_bytes(layer, self._last, self._config)
 
@@ -303,15 +333,14 @@ class Ending:
 
     def _required(self, layer: Layer) -> Rows:
         result = np.zeros(len(self._rows), np.int64)
-        for op, done in self._done.items():
-            reader = self._space.layers[op]
-            in_progress = done + 1 if self._with_end(op) else done
-            for buffer, window in reader.reads:
-                if buffer == layer.result:
-                    rows = (((in_progress - 1) * window.step + window.offset) // window.divisor
-                            + window.count)
-                    rows = np.where(in_progress > 0, np.minimum(rows, layer.rows), 0)
-                    result = np.maximum(result, rows)
+        for op, window in self._space.readers[layer.result]:
+            if op in self._done:
+                done = self._done[op]
+                in_progress = done + 1 if self._with_end(op) else done
+                rows = (((in_progress - 1) * window.step + window.offset) // window.divisor
+                        + window.count)
+                rows = np.where(in_progress > 0, np.minimum(rows, layer.rows), 0)
+                result = np.maximum(result, rows)
         return result
 
     def _with_end(self, op: int) -> bool:
@@ -321,26 +350,21 @@ class Ending:
     def live_bytes(self, first: int) -> int:
         """Bytes in the arena while the segment from operator `first` on runs."""
         space, last = self._space, self._last
-        by, dying, leaving = 0, [], []
-        for number, buffer in enumerate(space.buffers):
-            if buffer.region != "arena" or buffer.last <= first or buffer.first >= last:
-                continue
+        by, dying = 0, []
+        for number in space.crossing[first]:
+            buffer = space.buffers[number]
             if number in space.inputs_pushed:
                 if first > 0 or buffer.last > last:
                     return IMPOSSIBLE
                 by += space.rings[number] * (buffer.size_bytes // buffer.ring_rows)
-                continue
-            inside = buffer.first >= first and any(
-                layer.result == number for layer in space.layers[first:last])
-            if inside and buffer.last > last:
-                leaving.append(number)
-            elif not inside and buffer.last <= last:
-                dying.append(number)
-            elif not inside:
+            elif buffer.last > last:
                 by += buffer.size_bytes
-        total = by + self._inner + sum(
-            space.buffers[b].size_bytes for b in (*dying, *leaving))
-        return total - self._shared(first, dying) + self._private(first)
+            else:
+                dying.append(number)
+        leaving = sum(space.buffers[b].size_bytes for b in space.crossing[last]
+                      if space.written[b] >= first)
+        total = by + self._inner + leaving + sum(space.buffers[b].size_bytes for b in dying)
+        return total - self._shared(first, dying) + self._private()
 
     def _shared(self, first: int, dying: list[int]) -> int:
         """The most that the segment's output can share with one of its inputs."""
@@ -350,7 +374,7 @@ class Ending:
         if output.region != "arena" or output.last <= self._last:
             return 0
         row = output.size_bytes // output.ring_rows
-        if form_of(space.graph, space.graph.ops[self._end.op]) != "rows":
+        if not space.steps_by_rows(self._end.op):
             return 0
         best = 0
         for number in dying:
@@ -363,18 +387,15 @@ class Ending:
     def _below(self, first: int, number: int, out_row_bytes: int) -> int:
         source = self._space.buffers[number]
         low = np.full(len(self._rows), source.ring_rows, np.int64)
-        for op, done in self._done.items():
-            layer = self._space.layers[op]
-            for buffer, window in layer.reads:
-                if buffer == number and op >= first:
-                    needed = (done * window.step + window.offset) // window.divisor
-                    needed = np.where(done < layer.rows, np.maximum(needed, 0), NOBODY)
-                    low = np.minimum(low, needed)
+        for op, window in self._space.readers[number]:
+            if first <= op < self._last:
+                done = self._done[op]
+                needed = (done * window.step + window.offset) // window.divisor
+                needed = np.where(done < self._space.layers[op].rows, np.maximum(needed, 0), NOBODY)
+                low = np.minimum(low, needed)
         row = source.size_bytes // source.ring_rows
         return int(((self._rows + 1) * out_row_bytes - low * row).max())
 
-    def _private(self, first: int) -> int:
-        layers = [n for n in self._space.layers[first:self._last] if n.result >= 0]
-        counters = PROGRESS_BYTES * len(layers) if len(layers) > 1 else 0
-        return (max((n.scratch_bytes for n in layers), default=0)
-                + sum(n.state_bytes for n in layers) + counters)
+    def _private(self) -> int:
+        counters = PROGRESS_BYTES * self._count if self._count > 1 else 0
+        return self._scratch + self._states + counters
