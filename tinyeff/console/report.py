@@ -45,7 +45,7 @@ def planned(graph: Graph, target: Target, limits: Limits) -> Planned:
     chosen = plan(graph, target, limits)
     foot = footprint(graph, chosen)
     verdict = judge(chosen, limits, foot.stack_bytes + foot.output_bytes, foot.flash_bytes)
-    return Planned(graph, chosen, limits, foot, verdict, strategies(graph, target, limits))
+    return Planned(graph, chosen, limits, foot, verdict, strategies(graph, target, limits, chosen))
 
 
 def kib(size: int) -> str:

@@ -44,11 +44,19 @@ def plan(graph: Graph, target: Target, limits: Limits) -> Plan:
     return result
 
 
-def strategies(graph: Graph, target: Target, limits: Limits) -> dict[str, Plan]:
-    """The smallest plan of every strategy, by its name."""
-    return {name: plan(graph, target, replace(limits, strategy=name, sram_bytes=None))
-            for name in STRATEGIES
-            if name != "auto" and (limits.input_memory != "streamed" or name == "stream")}
+def strategies(
+    graph: Graph, target: Target, limits: Limits, chosen: Plan | None = None
+) -> dict[str, Plan]:
+    """The smallest plan of every strategy, by its name; `chosen` is what `limits` led to, if known.
+    """
+    names = ["stream"] if limits.input_memory == "streamed" else STRATEGIES[1:]
+    found = {}
+    if chosen is not None and limits.sram_bytes is None:
+        found["stream" if limits.strategy == "auto" else limits.strategy] = chosen
+    for name in names:
+        if name not in found:
+            found[name] = plan(graph, target, replace(limits, strategy=name, sram_bytes=None))
+    return {name: found[name] for name in names}
 
 
 def _chosen(graph: Graph, target: Target, limits: Limits) -> Plan:

@@ -70,6 +70,7 @@ class _Replay:
         self.touched: dict[int, list[int]] = {}
         self.steps = (0, 1)
         self.slid: dict[int, Tile] = {}
+        self.private: dict[tuple[int, str], list[_Span]] = {}
         # A tensor's bytes are tagged base, base + 1, ...; tensors that share a buffer share tags.
         full = [max((sizes.size_bytes(graph.tensors[t]) for t in b.tensors), default=b.size_bytes)
                 for b in plan.buffers]
@@ -266,6 +267,11 @@ class _Replay:
 
     def _private(self, op: int, what: str) -> list[_Span]:
         """Scratch memory, state or row counters that operator `op` uses."""
+        if (op, what) not in self.private:
+            self.private[op, what] = self._find_private(op, what)
+        return self.private[op, what]
+
+    def _find_private(self, op: int, what: str) -> list[_Span]:
         spans = []
         for n, b in enumerate(self.plan.buffers):
             mine = b.op == op or (what == "scratch" and b.op is not None)
