@@ -325,19 +325,21 @@ class _Scheduler:
 
     def _reads(self, stages: tuple[Stage, ...]) -> tuple[Read, ...]:
         """What the group's stages read from outside, in terms of the rows it steps through."""
-        to_last: dict[int, list[Window]] = {len(stages) - 1: [Window()]}
+        # Many ways may lead from a stage to the last one; few of them differ in what they need.
+        to_last: dict[int, dict[Window, None]] = {len(stages) - 1: {Window(): None}}
         reads: list[Read] = []
         for number in reversed(range(len(stages))):
             for operand in stages[number].operands:
-                paths = [compose(w, operand.window) for w in to_last.get(number, [])]
+                paths = dict.fromkeys(
+                    compose(w, operand.window) for w in to_last.get(number, {}))
                 if operand.producer != ALONE:
-                    to_last.setdefault(operand.producer, []).extend(paths)
+                    to_last.setdefault(operand.producer, {}).update(paths)
                     continue
                 root = self._names.root(operand.tensor)
                 rows = self._graph.tensors[root].rows
                 if operand.rows != rows:
                     # The rows of one are not the rows of the other: all of them are needed.
-                    paths = [Window(rows, 0)]
+                    paths = {Window(rows, 0): None}
                 reads += [Read(root, w) for w in paths]
         return tuple(dict.fromkeys(reads))
 

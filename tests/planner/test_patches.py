@@ -328,6 +328,17 @@ def test_the_best_of_all_is_found(memory: str) -> None:
         assert (found.arena_bytes, found.extra_macs) == (best.arena_bytes, best.extra_macs)
 
 
+def test_a_hundred_residuals() -> None:
+    """Ways through them are 2 ** 100; what they need of the image is one of a hundred windows."""
+    net = TiledNet()
+    x = net.square(net.input(1, 32, 32, 1), 1)
+    for _ in range(100):
+        x = net.add(x, net.square(x, 1, 3))
+    patches = list(search_of(net.graph(x)).patches())
+    assert {p.last for p in patches} >= {201, 199, 3}
+    assert all(p.extra_macs > 0 for p in patches)
+
+
 def test_kernels_in_the_stage_are_the_fastest_that_cost_no_memory() -> None:
     fast, slow = Variant("fast", scratch_bytes=40, cost=1), Variant("slow", cost=2)
     net = TiledNet()
