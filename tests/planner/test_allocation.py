@@ -53,18 +53,19 @@ def _live_bytes(buffers: list[Buffer]) -> int:
 
 @st.composite
 def tasks(draw: st.DrawFn) -> tuple[list[Buffer], list[int], list[Overlap]]:
-    """Up to four small buffers; some pairs that meet at one step may overlap."""
+    """Up to four small buffers; some pairs that live together may overlap."""
     buffers = []
     for n in range(draw(st.integers(1, 4))):
         first = draw(st.integers(0, 4))
         last = first + draw(st.integers(1, 3))
         buffers.append(_buffer(f"b{n}", draw(st.integers(1, 4)), first, last))
     overlaps = []
-    for written, read in itertools.permutations(range(len(buffers)), 2):
-        if buffers[written].first == buffers[read].last - 1 and draw(st.booleans()):
+    for pair in itertools.combinations(range(len(buffers)), 2):
+        written, read = draw(st.permutations(pair))
+        meet = max(buffers[b].first for b in pair) < min(buffers[b].last for b in pair)
+        if meet and draw(st.booleans()):
             below = draw(st.integers(-buffers[read].size_bytes, buffers[written].size_bytes))
-            if buffers[written].last != buffers[written].first + 1 or written < read:
-                overlaps.append(Overlap(written, read, below, buffers[read].size_bytes))
+            overlaps.append(Overlap(written, read, below, buffers[read].size_bytes))
     aligns = [draw(st.sampled_from([1, 1, 1, 2])) for _ in buffers]
     return buffers, aligns, overlaps
 
