@@ -25,6 +25,7 @@ from tinyeff.ops.split import SplitAttrs
 from tinyeff.ops.split_v import SplitVAttrs
 from tinyeff.ops.squeeze import SqueezeAttrs
 from tinyeff.ops.strided_slice import StridedSliceAttrs
+from tinyeff.ops.tile import TileAttrs
 from tinyeff.ops.unpack import UnpackAttrs
 
 SCALE, ZERO_POINT = 0.1, 9
@@ -204,6 +205,15 @@ def bilinear_resizes(draw: st.DrawFn) -> Graph:
 
 
 @st.composite
+def tiles(draw: st.DrawFn) -> Graph:
+    g = GraphBuilder("random")
+    shape = draw(st.lists(st.sampled_from([1, 1, 2, 3, 5]), min_size=1, max_size=5).map(tuple))
+    multiples = tuple(draw(st.sampled_from([1, 1, 2, 3])) for _ in shape)
+    x, constant = g.input(shape, SCALE, ZERO_POINT), g.constant(np.array(multiples, np.int32))
+    return supported(g.graph(g.op("TILE", [x, constant], TileAttrs(multiples), like=x)))
+
+
+@st.composite
 def largest(draw: st.DrawFn) -> Graph:
     g = GraphBuilder("random")
     shape = draw(st.lists(sizes, min_size=2, max_size=5).map(tuple))
@@ -236,6 +246,7 @@ STRATEGIES: dict[str, Callable[[], st.SearchStrategy[Graph]]] = {
     "EXPAND_DIMS": expansions,
     "RESIZE_BILINEAR": bilinear_resizes,
     "ARG_MAX": largest,
+    "TILE": tiles,
     "DEPTH_TO_SPACE": lambda: blocks("DEPTH_TO_SPACE"),
     "SPACE_TO_DEPTH": lambda: blocks("SPACE_TO_DEPTH"),
 }

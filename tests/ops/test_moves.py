@@ -28,6 +28,7 @@ from tinyeff.ops.split import SplitAttrs
 from tinyeff.ops.split_v import SplitVAttrs
 from tinyeff.ops.squeeze import SqueezeAttrs
 from tinyeff.ops.strided_slice import StridedSliceAttrs
+from tinyeff.ops.tile import TileAttrs
 from tinyeff.ops.unpack import UnpackAttrs
 from tinyeff.reader.flatbuffer import serialize
 from tinyeff.simulator.litert import Reference
@@ -166,6 +167,7 @@ def test_other_limits() -> None:
     many = tensor(*[3] * 7)
     attrs = SliceAttrs((0,) * 7, (2,) * 7)
     assert "7 dimensions" in limits("SLICE", attrs, many)
+    assert "8 loops" in limits("TILE", TileAttrs((2,) * 4), tensor(*[3] * 4))
 
 
 def test_arg_max_takes_the_first_and_says_its_type() -> None:
@@ -199,6 +201,8 @@ def test_bilinear_rounds_half_away_from_zero() -> None:
 
 @pytest.mark.parametrize(("kind", "attrs", "inputs", "complaint"), [
     ("ARG_MAX", ArgMaxAttrs(-3), (tensor(1, 3),), "axis -3 does not exist"),
+    ("TILE", TileAttrs((1,)), (tensor(1, 3),), "one number of at least 1"),
+    ("TILE", TileAttrs((1, 0)), (tensor(1, 3),), "one number of at least 1"),
     ("DEPTH_TO_SPACE", BlockAttrs(2), (tensor(1, 2, 2, 3),), "blocks of 2x2"),
     ("SPACE_TO_DEPTH", BlockAttrs(2), (tensor(1, 3, 2, 3),), "blocks of 2x2"),
     ("SPACE_TO_DEPTH", BlockAttrs(0), (tensor(1, 3, 2, 3),), "blocks of 0x0"),
@@ -237,6 +241,7 @@ def test_nonsense_is_refused(
      (tensor(1, 3), constant(0), constant(1), constant(2))),
     ("EXPAND_DIMS", ExpandDimsAttrs(1), (tensor(1, 3), constant(0))),
     ("ARG_MAX", ArgMaxAttrs(-1), (tensor(1, 3), constant(0))),
+    ("TILE", TileAttrs((1, 2)), (tensor(1, 3), constant(1, 1))),
 ])
 def test_attributes_that_the_constants_do_not_spell_cannot_be_written(
     kind: str, attrs: Any, inputs: tuple[Tensor, ...]

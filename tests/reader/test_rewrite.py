@@ -22,10 +22,12 @@ from tests.reader.test_simplify import assert_same_bits, kinds
 from tinyeff.data import random_inputs
 from tinyeff.errors import UnsupportedError
 from tinyeff.interpreter import evaluate
-from tinyeff.ir import Graph
+from tinyeff.ir import Graph, Tensor
 from tinyeff.ops.conv_2d import Conv2DAttrs
 from tinyeff.ops.operator import Padding
 from tinyeff.reader import check_supported, parse, serialize, simplify
+from tinyeff.reader.constants import fold
+from tinyeff.reader.tables import RawOperator
 from tinyeff.simulator.litert import Reference
 from tinyeff.simulator.verify import Oracle
 
@@ -261,10 +263,39 @@ def one_fold(name: str, values: list[Any], options: Any, expected: Any) -> None:
     ("PACK", [5, 6], schema.PackOptionsT(valuesCount=2, axis=0), [5, 6]),
     ("REDUCE_PROD", [[5, 6, 7], [0]], schema.ReducerOptionsT(keepDims=True), [210]),
     ("RESHAPE", [[5, 6, 7, 8], [2, -1]], None, [[5, 6], [7, 8]]),
+    ("DIV", [[7, -7, 7, -6], [2, 2, -2, -2]], schema.DivOptionsT(), [3, -3, -3, 3]),
+    ("FILL", [[2, 1], 5], schema.FillOptionsT(), [[5], [5]]),
+    ("FLOOR_DIV", [[7, -7, 7, -6], [2, 2, -2, -2]], schema.FloorDivOptionsT(), [3, -4, -4, 3]),
+    ("FLOOR_MOD", [[7, -7, 7, -6], [4, 4, -4, -4]], schema.FloorModOptionsT(), [3, 1, -1, -2]),
+    ("MAXIMUM", [[1, 5], [3, 4]], schema.MaximumMinimumOptionsT(), [3, 5]),
+    ("MINIMUM", [[1, 5], [3, 4]], schema.MaximumMinimumOptionsT(), [1, 4]),
+    ("RANGE", [2, 11, 4], schema.RangeOptionsT(), [2, 6, 10]),
+    ("RANK", [[[5, 6]]], schema.RankOptionsT(), 2),
+    ("TILE", [[5, 6], [2]], schema.TileOptionsT(), [5, 6, 5, 6]),
     ("TRANSPOSE", [[[5, 6, 7]], [1, 0]], schema.TransposeOptionsT(), [[5], [6], [7]]),
 ])
 def test_folding_equals_litert(name: str, values: list[Any], options: Any, expected: Any) -> None:
     one_fold(name, values, options, expected)
+
+
+@pytest.mark.parametrize(("name", "values"), [
+    ("FILL", [[1 << 15, 1 << 15], 5]), ("FILL", [[-1], 5]), ("TILE", [[5, 6], [1 << 30]]),
+    ("BROADCAST_TO", [[5], [1 << 30]]), ("RANGE", [0, 1 << 30, 1]), ("RANGE", [0, 1, 0]),
+    ("DIV", [[5], [0]]), ("FLOOR_DIV", [[5], [0]]), ("FLOOR_MOD", [[5], [0]]),
+])
+def test_no_absurd_constant_is_computed(name: str, values: list[Any]) -> None:
+    inputs = [Tensor("c", np.shape(v), "int32", None, np.array(v, np.int32)) for v in values]
+    output = Tensor("y", (), "int32")
+    op = RawOperator(name, tuple(range(len(inputs))), (len(inputs),))
+    assert fold(op, [*inputs, output]) is None
+
+
+def test_a_broadcast_constant_is_folded() -> None:
+    """LiteRT has this operator from version 2 on only, which `one_fold` does not write."""
+    inputs = [Tensor("c", (2,), "int32", None, np.array(v, np.int32)) for v in ([5, 6], [2, 2])]
+    found = fold(RawOperator("BROADCAST_TO", (0, 1), (2,)), [*inputs, Tensor("y", (), "int32")])
+    assert found is not None
+    assert found[0].tolist() == [[5, 6], [5, 6]]
 
 
 def test_what_cannot_be_folded_is_refused_as_such() -> None:

@@ -7,6 +7,7 @@ of a tensor (SHAPE, STRIDED_SLICE, PACK); with the batch fixed at 1 these are co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,8 @@ def fold(op: RawOperator, tensors: list[Tensor]) -> tuple[Array, ...] | None:
     output = tensors[op.outputs[0]]
     if op.kind == "SHAPE":
         return (np.array(inputs[0].shape, output.dtype),) if output.dtype in DECODED else None
+    if op.kind == "RANK":
+        return (np.array(len(inputs[0].shape), np.int32),)
     values = tuple(t.data for t in inputs if t.data is not None)
     if op.kind not in FOLDS or len(values) != len(inputs) or output.dtype not in DECODED:
         return None
@@ -128,25 +131,79 @@ def _reshape(options: Any, inputs: tuple[Array, ...]) -> Array:
     return inputs[0].reshape([int(n) for n in shape])
 
 
+def _bounded(shape: Array) -> tuple[int, ...]:
+    """A shape that the values of a constant give, if it holds no more than any folded constant."""
+    result = tuple(int(n) for n in shape.reshape(-1))
+    if min(result, default=0) < 0 or math.prod(result) > MAX_FOLDED_BYTES // 8:
+        raise ValueError("too large a constant")
+    return result
+
+
+def _fill(options: Any, inputs: tuple[Array, ...]) -> Array:
+    return np.full(_bounded(inputs[0]), inputs[1])
+
+
+def _tile(options: Any, inputs: tuple[Array, ...]) -> Array:
+    values, multiples = inputs
+    _bounded(np.array(values.shape, np.int64) * multiples.astype(np.int64))
+    return np.tile(values, multiples.tolist())
+
+
+def _broadcast(options: Any, inputs: tuple[Array, ...]) -> Array:
+    return np.broadcast_to(inputs[0], _bounded(inputs[1]))
+
+
+def _range(options: Any, inputs: tuple[Array, ...]) -> Array:
+    values = range(*(int(_whole(x)) for x in inputs))
+    _bounded(np.array([len(values)]))
+    return np.array(values, inputs[0].dtype)
+
+
+def _quotient(options: Any, inputs: tuple[Array, ...]) -> Array:
+    """Of DIV, which rounds towards zero; zero is divided by nothing here."""
+    a, b = (_whole(x).astype(np.int64) for x in inputs)
+    if not b.all():
+        raise ValueError("a division by zero")
+    result: Array = (np.abs(a) // np.abs(b) * np.sign(a) * np.sign(b)).astype(inputs[0].dtype)
+    return result
+
+
+def _floored(function: Callable[[Array, Array], Array]) -> Fold:
+    def compute(options: Any, inputs: tuple[Array, ...]) -> Array:
+        if not _whole(inputs[1]).all():
+            raise ValueError("a division by zero")
+        return function(_whole(inputs[0]), inputs[1])
+    return compute
+
+
 def _same(options: Any, inputs: tuple[Array, ...]) -> Array:
     return inputs[0]
 
 
 FOLDS: dict[str, Fold] = {
     "ADD": lambda _, x: _whole(x[0]) + _whole(x[1]),
+    "BROADCAST_TO": _broadcast,
     "CAST": _same,
     "CONCATENATION": _concatenate,
     "DEQUANTIZE": _same,
+    "DIV": _quotient,
     "EXPAND_DIMS": _expand_dims,
+    "FILL": _fill,
+    "FLOOR_DIV": _floored(np.floor_divide),
+    "FLOOR_MOD": _floored(np.mod),
     "GATHER": _gather,
+    "MAXIMUM": lambda _, x: np.maximum(_whole(x[0]), _whole(x[1])),
+    "MINIMUM": lambda _, x: np.minimum(_whole(x[0]), _whole(x[1])),
     "MUL": lambda _, x: _whole(x[0]) * _whole(x[1]),
     "PACK": lambda o, x: np.stack(x, axis=o.axis),
+    "RANGE": _range,
     "REDUCE_PROD": _reduce_prod,
     "RESHAPE": _reshape,
     "SLICE": _slice,
     "SQUEEZE": _squeeze,
     "STRIDED_SLICE": _strided_slice,
     "SUB": lambda _, x: _whole(x[0]) - _whole(x[1]),
+    "TILE": _tile,
     "TRANSPOSE": lambda _, x: np.transpose(x[0], [int(n) for n in x[1]]),
 }
 """How each kind of operator is computed on constants; dtypes are those of the inputs."""

@@ -23,6 +23,7 @@ from tinyeff.reader.edit import (
     with_input,
     with_tensor,
 )
+from tinyeff.reader.repeats import join_repeats
 
 PADDED = ("CONV_2D", "DEPTHWISE_CONV_2D")
 """Operators that take taps outside the image as the zero point, on each side as many as asked."""
@@ -106,6 +107,9 @@ def drop_identities(graph: Graph) -> Graph:
             if source in (aliases.get(i, i) for i in graph.outputs if i != output):
                 continue
             graph = with_tensor(graph, source, replace(kept, name=graph.tensors[output].name))
+        if graph.tensors[source].source is None:
+            known = graph.tensors[output].source
+            graph = with_tensor(graph, source, replace(graph.tensors[source], source=known))
         aliases[output] = source
     ops = tuple(op for op in graph.ops if not aliases.keys() & set(op.outputs))
     return substitute(replace(graph, ops=ops), aliases)
@@ -242,6 +246,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     strip_input_conversions,
     strip_output_conversions,
     sink_transposes,
+    join_repeats,
     drop_identities,
     merge_reshapes,
     fold_padding,
