@@ -307,7 +307,7 @@ def inverse_square_root(x: Ints) -> tuple[Ints, Ints]:
     root = np.full(x.shape, 1 << 28, np.int64)
     for _ in range(5):
         cube = np.clip(multiply(multiply(root, root), root) << 6, INT32_MIN, INT32_MAX)
-        step = multiply(np.int64(3 << 27), root) - multiply(half, cube)
+        step = multiply(np.full_like(root, 3 << 27), root) - multiply(half, cube)
         root = np.clip(step << 3, INT32_MIN, INT32_MAX)
     root = multiply(root, HALF_SQRT_2)
     root, shift = root << np.maximum(-shift, 0), np.maximum(shift, 0)
