@@ -105,8 +105,10 @@ def test_plan_of_the_float_model_is_that_of_its_int8_form(capsys: Capture) -> No
     _, real = run_json(capsys, "plan", str(shared_path("models", "vww_96_float.tflite")))
     _, int8 = run_json(capsys, "plan", str(shared_path("models", "vww_96_int8.tflite")))
     assert (real["quantized"], int8["quantized"]) == (False, True)
-    for key in ("activation_bytes", "arena_bytes", "macs", "flash_bytes"):
+    for key in ("activation_bytes", "arena_bytes", "macs"):
         assert real[key] == int8[key], key
+    # Channels that prove constant once they are int8 take no flash; nobody knows them before.
+    assert real["flash_bytes"] >= int8["flash_bytes"]
 
 
 # codegen and sim -------------------------------------------------------------------------------
@@ -203,10 +205,11 @@ def test_sim_refuses_changed_folders_and_plan_options(
     assert main(["codegen", MODEL, "-o", str(folder), "-q"]) == 0
     assert main(["sim", str(folder), "--sram", "64k"]) == 2
     assert "--sram" in capsys.readouterr().err
-    with (folder / "te_conv_2d.c").open("a") as file:
+    kernel = next(folder.glob("te_conv_2d*.c"))
+    with kernel.open("a") as file:
         file.write("/* better */\n")
     assert main(["sim", str(folder)]) == 2
-    assert "te_conv_2d.c was changed" in capsys.readouterr().err
+    assert f"{kernel.name} was changed" in capsys.readouterr().err
 
 
 def test_emulator_options_need_a_core(capsys: Capture) -> None:
@@ -254,9 +257,9 @@ def test_verify_names_the_first_difference(
 
     def broken(name: str) -> str:
         text = original(name)
-        if name == "te_depthwise_conv_2d.c":
-            assert "out_max" in text
-            return text.replace("out_max", "out_min")
+        if name.startswith("te_depthwise_conv_2d") and name.endswith(".c"):
+            assert "p->pad_left" in text
+            return text.replace("p->pad_left", "(p->pad_left + 1)")
         return text
 
     monkeypatch.setattr(resources, "kernel_source", broken)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,8 @@ class Pack(Operator[PackAttrs]):
         return joining.columns(node, _joint(node), activation)
 
     def variants(self, node: Node[PackAttrs], target: Target) -> tuple[Variant, ...]:
-        return joining.variants(node, _joint(node))
+        # The axis counts from the front: it would be another one in a map flattened to one row.
+        return tuple(replace(v, flat=False) for v in joining.variants(node, _joint(node)))
 
     def lower(self, node: Node[PackAttrs], variant: Variant) -> Kernel:
         return joining.lower(node, _joint(node))
