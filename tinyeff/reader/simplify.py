@@ -23,6 +23,7 @@ from tinyeff.reader.edit import (
     with_input,
     with_tensor,
 )
+from tinyeff.reader.float_islands import join_float_islands
 from tinyeff.reader.repeats import join_repeats
 
 PADDED = ("CONV_2D", "DEPTHWISE_CONV_2D")
@@ -245,6 +246,7 @@ def remove_dead(graph: Graph) -> Graph:
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
     strip_input_conversions,
     strip_output_conversions,
+    join_float_islands,
     sink_transposes,
     join_repeats,
     drop_identities,

@@ -4,6 +4,8 @@
 ELU     they do not have. LiteRT's other kernels compute an int8 ELU by a table of 256 bytes. That
         table is read out of them, and the operator is written as a GATHER from it:
         CAST to int32, ADD 128, GATHER.
+LOCAL_RESPONSE_NORMALIZATION
+        they have in float32 only: DEQUANTIZE, the operator, QUANTIZE.
 SUM     of int8 takes the values for uint8. What it means is what it computes in uint8, 128 higher:
         QUANTIZE to uint8, SUM, QUANTIZE to int8.
 """
@@ -11,6 +13,7 @@ SUM     of int8 takes the values for uint8. What it means is what it computes in
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import flatbuffers
@@ -20,6 +23,8 @@ from ai_edge_litert import schema_py_generated as schema
 from tinyeff.ir import Array
 
 ELU, SUM = schema.BuiltinOperator.ELU, schema.BuiltinOperator.SUM
+NORMALIZATION = schema.BuiltinOperator.LOCAL_RESPONSE_NORMALIZATION
+FLOAT32 = schema.TensorType.FLOAT32
 INT8, UINT8, INT32 = schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT32
 VALUES: Array = np.arange(-128, 128).astype(np.int8)
 
@@ -28,18 +33,17 @@ def needs_stand_ins(flatbuffer: bytes) -> bool:
     """True where the model, which LiteRT has read, names one of these operators."""
     model = schema.Model.GetRootAsModel(flatbuffer, 0)
     codes = (model.OperatorCodes(i) for i in range(model.OperatorCodesLength()))
-    return any(max(c.BuiltinCode(), c.DeprecatedBuiltinCode()) in (ELU, SUM) for c in codes)
+    return any(max(c.BuiltinCode(), c.DeprecatedBuiltinCode()) in STAND_INS for c in codes)
 
 
 def with_stand_ins(flatbuffer: bytes) -> bytes:
-    """The model with every int8 ELU and SUM in other words; its tensors keep their numbers."""
+    """The model with these operators of int8 in other words; its tensors keep their numbers."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(flatbuffer, 0))
     graph = model.subgraphs[0]
     kinds = [max(c.builtinCode, c.deprecatedBuiltinCode) for c in model.operatorCodes]
-    stand_ins = {ELU: _lookup, SUM: _sum}
     operators = []
     for op in graph.operators:
-        stand_in = stand_ins.get(kinds[op.opcodeIndex])
+        stand_in = STAND_INS.get(kinds[op.opcodeIndex])
         if stand_in and graph.tensors[op.inputs[0]].type == INT8:
             operators += stand_in(model, graph, op)
         else:
@@ -84,6 +88,18 @@ def _sum(model: Any, graph: Any, op: Any) -> list[Any]:
         _operator(model, "QUANTIZE", [op.inputs[0]], before, options(), version=2),
         inner,
         _operator(model, "QUANTIZE", [after], result, options(), version=2),
+    ]
+
+
+def _in_float32(model: Any, graph: Any, op: Any) -> list[Any]:
+    x, result = op.inputs[0], op.outputs[0]
+    before, after = (_tensor(graph, graph.tensors[i].shape, FLOAT32) for i in (x, result))
+    inner = copy.copy(op)
+    inner.inputs, inner.outputs = np.array([before], np.int32), np.array([after], np.int32)
+    return [
+        _operator(model, "DEQUANTIZE", [x], before, schema.DequantizeOptionsT(), version=2),
+        inner,
+        _operator(model, "QUANTIZE", [after], result, schema.QuantizeOptionsT()),
     ]
 
 
@@ -156,3 +172,9 @@ def _table(model: Any, op: Any, x: Any, out: Any) -> Array:
     interpreter.set_tensor(0, VALUES)
     interpreter.invoke()
     return np.array(interpreter.get_tensor(1))
+
+
+STAND_INS: dict[int, Callable[[Any, Any, Any], list[Any]]] = {
+    ELU: _lookup, SUM: _sum, NORMALIZATION: _in_float32,
+}
+"""What writes an operator of int8 in other words."""
