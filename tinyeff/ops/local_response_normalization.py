@@ -138,7 +138,7 @@ class LocalResponseNormalization(Operator[LocalResponseNormalizationAttrs]):
         a, quant = node.attrs, node.input(0).quant
         assert quant is not None
         squares = _squares(quant).astype(np.float64)
-        squares = squares[VALUES != quant.zero_point]
+        squares = squares[quant.zero_point != VALUES]
         terms = 2 * min(a.radius, node.input(0).channels)
         least = min(squares.min(), a.alpha * squares.min() if a.alpha else 1.0, a.bias)
         most = max(1.0, a.alpha) * squares.max() * max(terms, 1) + a.bias
