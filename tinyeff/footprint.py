@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tinyeff.ir import Graph, Plan
+from tinyeff.ir import Graph, Op, Plan
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
 from tinyeff.planner import sizes
@@ -46,17 +46,25 @@ class Footprint:
         return self.const_bytes + self.code_bytes + self.table_bytes
 
 
+def step_bytes(graph: Graph, op: Op) -> int:
+    """Bytes of the tables that describe an operator and its call; 0 for a view."""
+    node = node_of(graph, op)
+    if operator_of(op.kind).form_of(node) == "view":
+        return 0
+    return (STAGE_BYTES + PARAMETER_BYTES + OUTPUT_BYTES * len(node.outputs)
+            + INPUT_BYTES * len(node.activations))
+
+
 def footprint(graph: Graph, plan: Plan) -> Footprint:
     """The footprint of `graph` under `plan`; a float graph counts as the int8 it will become."""
     code: dict[tuple[str, str], int] = {}
     tables = GROUP_BYTES * sum(len(segment.groups) for segment in plan.segments)
+    tables += sum(step_bytes(graph, op) for op in graph.ops)
     for op, variant in zip(graph.ops, plan.variants, strict=True):
         node = node_of(graph, op)
         if operator_of(op.kind).form_of(node) != "view":
             code[op.kind, variant.name] = variant.code_bytes
             code.update({("", name): size for name, size in variant.shared_code})
-            tables += (STAGE_BYTES + PARAMETER_BYTES + OUTPUT_BYTES * len(node.outputs)
-                       + INPUT_BYTES * len(node.activations))
     percent = CODE_PERCENT.get(plan.target.cpu, 100)
     inputs = () if plan.input_memory == "resident" else graph.inputs
     return Footprint(

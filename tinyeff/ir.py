@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -171,12 +171,19 @@ class Graph:
         return any(self.tensors[i].dtype == "float32" for op in self.ops for i in op.outputs)
 
 
+Optimize = Literal["speed", "balanced", "size"]
+
+
 @dataclass(frozen=True)
 class Target:
-    """The CPU that code is generated for; `path` names the kernel family (portable, dsp, mve)."""
+    """The CPU that code is generated for; `path` names the kernel family (portable, dsp, mve).
+
+    `optimize` says how many bytes of flash a cycle is worth.
+    """
 
     cpu: str = "cortex-m4"
     path: str = "portable"
+    optimize: Optimize = "balanced"
 
 
 @dataclass(frozen=True)

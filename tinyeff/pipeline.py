@@ -52,7 +52,7 @@ def prepare(path: Path | str) -> Graph:
 
 def compile_graph(graph: Graph, target: Target, limits: Limits) -> Compiled:
     """Select, plan and lower a prepared int8 graph."""
-    graph = select(graph, target)
+    graph = select(graph, target, limits.flash_bytes)
     chosen = plan(graph, target, limits)
     return Compiled(graph, chosen, lower(graph, chosen))
 

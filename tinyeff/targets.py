@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tinyeff.errors import UsageError
-from tinyeff.ir import Target
+from tinyeff.ir import Optimize, Target
 
 _GCC = ("-mthumb", "-mfloat-abi=soft")
 _ZIG = ("-target", "thumb-freestanding-eabi")
@@ -69,6 +69,6 @@ def cpu_named(name: str) -> Cpu:
     return CPUS[name]
 
 
-def target_for(name: str) -> Target:
+def target_for(name: str, optimize: Optimize = "balanced") -> Target:
     """The target of code generation for the CPU called `name`."""
-    return Target(name, cpu_named(name).path)
+    return Target(name, cpu_named(name).path, optimize)

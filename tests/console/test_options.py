@@ -81,9 +81,16 @@ def test_the_cpu_defaults_by_command_and_must_be_known() -> None:
         PlanOptions(cpu="avr").target()
 
 
+def test_optimize_is_balanced_unless_given_and_must_be_known() -> None:
+    assert PlanOptions().target().optimize == "balanced"
+    assert PlanOptions(optimize="size").target().optimize == "size"
+    with pytest.raises(UsageError, match=r"--optimize fast .*speed, balanced, size"):
+        PlanOptions(optimize="fast").target()
+
+
 def test_recorded_options_are_those_given() -> None:
     assert PlanOptions(sram="64k").recorded() == {
-        "sram": "64k", "strategy": "auto", "input_memory": "resident"}
+        "sram": "64k", "strategy": "auto", "input_memory": "resident", "optimize": "balanced"}
 
 
 @pytest.mark.parametrize(("options", "cpu", "named"), [

@@ -8,17 +8,20 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, is_dataclass
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
 from tinyeff.errors import UsageError
 
 if TYPE_CHECKING:
-    from tinyeff.ir import Limits, Target
+    from tinyeff.ir import Limits, Optimize, Target
+
+Name = TypeVar("Name", bound=str)
 
 STRATEGIES = ("auto", "per-layer", "patch", "stream")
 INPUT_MEMORIES = ("resident", "streamed", "excluded")
+OPTIMIZE: tuple[Optimize, ...] = ("speed", "balanced", "size")
 COMPILERS = ("gcc", "zig")
 PROFILES = ("layers", "memory")
 SUFFIXES = {"": 1, "k": 1024, "m": 1024 * 1024}
@@ -42,6 +45,9 @@ class PlanOptions:
         "memory; streamed: row by row.")] = "resident"
     max_overhead: Annotated[str | None, typer.Option(
         metavar="PERCENT", help="Extra multiply-accumulates that are acceptable, e.g. 5%.")] = None
+    optimize: Annotated[str, typer.Option(
+        metavar="FOR", help="speed | balanced | size: how much flash a faster kernel may take.",
+    )] = "balanced"
 
     def limits(self) -> Limits:
         """The limits given; UsageError names the option that cannot be read."""
@@ -60,7 +66,8 @@ class PlanOptions:
         """The CPU to generate code for."""
         from tinyeff.targets import target_for
 
-        return target_for(self.cpu or default)
+        return target_for(self.cpu or default,
+                          one_of(self.optimize, OPTIMIZE, "--optimize"))
 
     def recorded(self) -> dict[str, Any]:
         """The options that were given, for the manifest."""
@@ -127,11 +134,12 @@ def parse_fraction(text: str, option: str) -> float:
                      "as 0.05")
 
 
-def one_of(text: str, known: tuple[str, ...], option: str) -> str:
-    """`text` itself where it is among `known`; UsageError lists them."""
-    if text not in known:
-        raise UsageError(f"{option} {text} is not known; use one of {', '.join(known)}")
-    return text
+def one_of(text: str, known: tuple[Name, ...], option: str) -> Name:
+    """The one among `known` that `text` spells; UsageError lists them."""
+    for name in known:
+        if text == name:
+            return name
+    raise UsageError(f"{option} {text} is not known; use one of {', '.join(known)}")
 
 
 def takes_options(function: Callable[..., int]) -> Callable[..., int]:

@@ -41,7 +41,7 @@ def planned(graph: Graph, target: Target, limits: Limits) -> Planned:
 
     What the caller provides for outputs is SRAM of the user, and counts with the stack.
     """
-    graph = select(graph, target)
+    graph = select(graph, target, limits.flash_bytes)
     chosen = plan(graph, target, limits)
     foot = footprint(graph, chosen)
     verdict = judge(chosen, limits, foot.stack_bytes + foot.output_bytes, foot.flash_bytes)
@@ -127,6 +127,7 @@ def plan_object(p: Planned) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "model": p.graph.source.name,
         "cpu": chosen.target.cpu,
+        "optimize": chosen.target.optimize,
         "quantized": not p.graph.is_float,
         "fits": v.fits,
         "strategy": chosen.strategy,

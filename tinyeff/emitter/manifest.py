@@ -8,11 +8,11 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from tinyeff.emitter.naming import check_name
 from tinyeff.errors import UsageError
-from tinyeff.ir import Graph, Quant, Source, Target, Tensor
+from tinyeff.ir import Graph, Optimize, Quant, Source, Target, Tensor
 
 MANIFEST = "tinyeff.json"
 SCHEMA_VERSION = 1
@@ -71,6 +71,9 @@ def _manifest(raw: dict[str, Any]) -> Manifest:
     input_memory = str(plan["input_memory"])
     if input_memory not in ("resident", "streamed", "excluded"):
         raise ValueError(f"input_memory is {input_memory!r}")
+    optimize = target["optimize"]
+    if optimize not in get_args(Optimize):
+        raise ValueError(f"optimize is {optimize!r}")
     files = {str(name): str(digest) for name, digest in raw["files"].items()}
     for name in files:
         if not re.fullmatch(r"[A-Za-z0-9_]+(\.[A-Za-z0-9]+)?", name):
@@ -80,7 +83,7 @@ def _manifest(raw: dict[str, Any]) -> Manifest:
         version=str(raw["tinyeff"]),
         model_name=str(raw["model"]["name"]),
         model_sha256=str(raw["model"]["sha256"]),
-        target=Target(str(target["cpu"]), str(target["path"])),
+        target=Target(str(target["cpu"]), str(target["path"]), optimize),
         strategy=str(plan["strategy"]),
         input_memory=input_memory,
         arena_bytes=int(plan["arena_bytes"]),

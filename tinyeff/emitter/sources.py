@@ -102,8 +102,9 @@ def model_view(program: Program, options: EmitOptions) -> SimpleNamespace:
     return SimpleNamespace(
         name=options.name, PREFIX=prefix, version=tinyeff.__version__,
         source=naming.comment_text(graph.source.name), model_sha256=graph.source.sha256,
-        cpu=plan.target.cpu, path=plan.target.path, strategy=plan.strategy,
-        input_memory=plan.input_memory, arena_bytes=plan.arena_bytes, arena_align=plan.arena_align,
+        cpu=plan.target.cpu, path=plan.target.path, optimize=plan.target.optimize,
+        strategy=plan.strategy, input_memory=plan.input_memory, arena_bytes=plan.arena_bytes,
+        arena_align=plan.arena_align,
         inputs=inputs, outputs=outputs, labels=[naming.string_literal(t) for t in options.labels],
         run_parameters=", ".join(_run_parameters(outside, inputs, outputs)),
         headers=["te_stage.h", *[f"{k}.h" for k in kernels]], kernels_version=kernels_version(),
