@@ -36,7 +36,6 @@ class Dequantize(Operator[DequantizeAttrs]):
 
     kind = "DEQUANTIZE"
     version = 2
-    in_place = "not needed: no code runs"
 
     def read(self, options: Any, node: Node[None]) -> DequantizeAttrs:
         return DequantizeAttrs()

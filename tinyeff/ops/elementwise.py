@@ -60,7 +60,6 @@ def reach_of(operand: Tensor) -> int:
 class Elementwise(Operator[ElementwiseAttrs]):
     """Base of the operators of two operands."""
 
-    in_place = "over an operand that has the output's shape, pixel by pixel"
     fused: ClassVar[tuple[str, ...]] = o.FUSED
     """The activations that it may have fused."""
     code_bytes: int

@@ -33,7 +33,6 @@ class L2Normalization(Operator[L2NormalizationAttrs]):
 
     kind = "L2_NORMALIZATION"
     version = 2
-    in_place = "pixel by pixel"
 
     def read(self, options: Any, node: Node[None]) -> L2NormalizationAttrs:
         number = 0 if options is None else options.fusedActivationFunction

@@ -64,7 +64,6 @@ class Mean(Operator[MeanAttrs]):
 
     kind = "MEAN"
     uint8 = True
-    in_place = "always where rows are averaged; pixel by pixel where only channels are"
 
     def scaling(self, node: Node[MeanAttrs]) -> tuple[int, int]:
         """(multiplier, shift) from a sum to a mean at the output's scale.

@@ -86,8 +86,6 @@ class Operator(ABC, Generic[A]):
     `read` must note in the attributes; the tensors of its node are uint8 then."""
     writes_indices: ClassVar[bool] = False
     """True where its outputs are indices, int32 or int64 without a scale."""
-    in_place: ClassVar[str] = "no"
-    """For the documentation: when the output may overwrite the input."""
 
     # Reading and writing the file -------------------------------------------------------------
 

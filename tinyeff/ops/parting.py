@@ -43,7 +43,6 @@ class Cut:
 class Parting(Operator[A], Generic[A]):
     """Base of the operators that cut; `cut` says how."""
 
-    in_place = "no; always where there is one part"
 
     def cut(self, node: Node[A]) -> Cut:
         """What is cut, and where."""

@@ -39,7 +39,6 @@ class PointwiseAttrs:
 class PointwiseTable(Operator[A]):
     """Base of the operators that are a table; one need only say what stands in it."""
 
-    in_place = "always: element by element"
 
     @abstractmethod
     def table(self, node: Node[A]) -> Array:

@@ -87,7 +87,6 @@ def clamp_of(node: Node[Pool2DAttrs]) -> tuple[int, int]:
 class Pool2D(Operator[Pool2DAttrs]):
     """Everything but the arithmetic."""
 
-    in_place = "always where one window covers the whole map, else row by row"
 
     @staticmethod
     def shape_of(node: Node[Pool2DAttrs]) -> tuple[int, int, int, int]:

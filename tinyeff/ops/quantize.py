@@ -57,7 +57,6 @@ class Quantize(Operator[QuantizeAttrs]):
 
     kind = "QUANTIZE"
     version = 2
-    in_place = "always: element by element"
 
     def read(self, options: Any, node: Node[None]) -> QuantizeAttrs:
         return QuantizeAttrs()

@@ -18,7 +18,6 @@ class ReduceMax(Mean):
 
     kind = "REDUCE_MAX"
     version = 2
-    in_place = "always where it goes over rows"
 
     def scale_limits(self, node: Node[MeanAttrs]) -> Iterator[str]:
         x, out = node.input(0).quant, node.output.quant

@@ -71,7 +71,6 @@ class Softmax(Operator[SoftmaxAttrs]):
     kind = "SOFTMAX"
     version = 2
     uint8 = True
-    in_place = "pixel by pixel"
 
     def read(self, options: Any, node: Node[None]) -> SoftmaxAttrs:
         return SoftmaxAttrs(float(np.float32(options.beta)))

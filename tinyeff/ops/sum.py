@@ -21,7 +21,6 @@ class Sum(Mean):
 
     kind = "SUM"
     version = 2
-    in_place = "always where rows are summed; pixel by pixel where only channels are"
 
     def scaling(self, node: Node[MeanAttrs]) -> tuple[int, int]:
         x, out = node.input(0).quant, node.output.quant

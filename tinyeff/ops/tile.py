@@ -51,7 +51,6 @@ class Tile(Operator[TileAttrs]):
     kind = "TILE"
     version = 2
     form = "whole"
-    in_place = "no; always where nothing is repeated"
 
     def read(self, options: Any, node: Node[None]) -> TileAttrs:
         return TileAttrs(o.constant_ints(node, 1, "multiples"))

@@ -57,7 +57,6 @@ class Transpose(Operator[TransposeAttrs]):
     version = 2
     uint8 = True
     form = "whole"
-    in_place = "always where only dimensions of size 1 move"
 
     def read(self, options: Any, node: Node[None]) -> TransposeAttrs:
         return TransposeAttrs(self._constant_perm(node))

@@ -16,7 +16,6 @@ class View(Operator[A]):
 
     version = 1
     form = "view"
-    in_place = "always: the output is the input's memory"
 
     def evaluate(self, node: Node[A], inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         return (inputs[0].reshape(self.output_shapes(node)[0]),)
