@@ -229,7 +229,8 @@ def test_sim_on_a_core_agrees_and_counts(
     assert code == 0
     assert core["output_sha256"] == host["output_sha256"]
     assert core["arena_bytes"] == core["arena_bytes_touched"] == host["arena_bytes"]
-    assert {"instructions", "cycles", "stack_bytes", "compiler", "layers"} <= set(core)
+    assert {"instructions", "cycles", "compiler", "layers"} <= set(core)
+    assert 0 < core["stack_bytes"] <= core["stack_bound_bytes"]
     assert sum(layer["instructions"] for layer in core["layers"]) == core["instructions"]
     assert sum(layer["macs"] for layer in core["layers"]) > 0
     assert sum(int(line.split()[-1]) for line in flame.read_text().splitlines()) == core["cycles"]
@@ -250,9 +251,29 @@ def test_verify_is_exact(capsys: Capture) -> None:
     assert (code, value["samples"]) == (0, 2)
 
 
-def test_verify_names_the_first_difference(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.slow
+@pytest.mark.parametrize(("cpu", "engine", "layers"), [
+    ("cortex-m4", None, True), ("cortex-m0plus", None, True), ("cortex-m55", None, False),
+    ("cortex-m4", "qemu", False),
+])
+def test_verify_and_evaluate_on_a_core(
+    capsys: Capture, cpu: str, engine: str | None, layers: bool
 ) -> None:
+    needs("arm-none-eabi-gcc", "unicorn", "qemu-system-arm")
+    options = ["--cpu", cpu, *(["--engine", engine] if engine else [])]
+    code, value = run_json(capsys, "verify", MODEL, "--count", "2", *options)
+    assert (code, value["exact"], value["cpu"], value["layers"]) == (0, True, cpu, layers)
+    assert (value["tensors"] > 1) == layers
+    if layers and cpu == "cortex-m4":
+        code, value = run_json(capsys, "evaluate", MODEL, "--data", DATA, *options)
+        assert (code, value["exact"], value["samples"]) == (0, 1.0, 144)
+
+
+@pytest.mark.parametrize("cpu", ["host", pytest.param("cortex-m4", marks=pytest.mark.slow)])
+def test_verify_names_the_first_difference(
+    cpu: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs(*(("arm-none-eabi-gcc", "unicorn") if cpu != "host" else ()))
     original = resources.kernel_source
 
     def broken(name: str) -> str:
@@ -263,11 +284,11 @@ def test_verify_names_the_first_difference(
         return text
 
     monkeypatch.setattr(resources, "kernel_source", broken)
-    code, value = run_json(capsys, "verify", MODEL)
+    code, value = run_json(capsys, "verify", MODEL, "--cpu", cpu)
     assert (code, value["exact"]) == (1, False)
     assert value["difference"]["operator"] == "DEPTHWISE_CONV_2D"
     assert value["difference"]["expected"] != value["difference"]["found"]
-    assert main(["verify", MODEL]) == 1
+    assert main(["verify", MODEL, "--cpu", cpu]) == 1
     assert "differs: sample 0: " in capsys.readouterr().out
 
 

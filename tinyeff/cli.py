@@ -20,8 +20,13 @@ import typer
 
 import tinyeff
 from tinyeff.console.failure import SCHEMA_VERSION, report_failure
-from tinyeff.console.options import EmulatorOptions, OutputOptions, PlanOptions, takes_options
-from tinyeff.errors import UnsupportedError
+from tinyeff.console.options import (
+    EmulatorOptions,
+    OutputOptions,
+    PlanOptions,
+    ProfileOptions,
+    takes_options,
+)
 
 if TYPE_CHECKING:
     from tinyeff.console.terminal import Terminal
@@ -104,15 +109,6 @@ Preprocess = Annotated[str | None, typer.Option(
 Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of random input.")]
 
 
-def _host_only(options: PlanOptions, command: str) -> str:
-    """The CPU to run on, where only this machine will do."""
-    cpu = options.target("host").cpu
-    if cpu != "host":
-        raise UnsupportedError(f"{command} --cpu {cpu}: generated code runs on this machine only; "
-                               "leave --cpu out, or say --cpu host")
-    return cpu
-
-
 def _terminal(output: OutputOptions) -> Terminal:
     from tinyeff.console.terminal import Terminal
 
@@ -191,7 +187,7 @@ def sim(
         metavar="MODEL|DIR", help="A model, or a folder that codegen wrote.")],
     plan: PlanOptions,
     output: OutputOptions,
-    emulator: EmulatorOptions,
+    emulator: ProfileOptions,
     file: Annotated[str | None, typer.Option(
         "--input", metavar="FILE", help="An .npy or .npz file; random input unless given.")] = None,
     preprocess: Preprocess = None,
@@ -218,7 +214,7 @@ def sim(
 
 def _emulated(
     terminal: Terminal, manifest: Manifest, sources: Sources, inputs: tuple[Array, ...],
-    origin: str, cpu: str, options: EmulatorOptions,
+    origin: str, cpu: str, options: ProfileOptions,
 ) -> int:
     """`sim` on an emulated Cortex-M."""
     import numpy as np
@@ -229,7 +225,7 @@ def _emulated(
     from tinyeff.simulator.profile import folded_stacks
 
     result = emulate(sources, [x[0] for x in inputs], cpu, compiler=options.compiler,
-                     profile=options.profile or "layers")
+                     engine=options.engine, profile=options.profile or "layers")
     outputs = tuple(np.frombuffer(data, t.dtype).reshape(t.shape)
                     for t, data in zip(manifest.outputs, result.outputs, strict=True))
     run, memory = outcome.Run(manifest, cpu, origin, outputs), options.profile == "memory"
@@ -256,6 +252,7 @@ def verify(
     model: Model,
     plan: PlanOptions,
     output: OutputOptions,
+    emulator: EmulatorOptions,
     data: Annotated[str | None, typer.Option(
         "--data", metavar="FILE", help="An .npz or .npy file; random input unless given.")] = None,
     preprocess: Preprocess = None,
@@ -268,19 +265,24 @@ def verify(
     from tinyeff.console import loading, outcome
     from tinyeff.simulator.verify import verify as compare
 
-    terminal, cpu = _terminal(output), _host_only(plan, "verify")
+    terminal, cpu = _terminal(output), plan.target("host").cpu
+    emulator.check(cpu)
     p, program = loading.compiled(model, plan, "host")
     inputs, origin = loading.samples(p.graph, data, preprocess, seed, count or 1)
     inputs = tuple(x[:count] for x in inputs)
     with terminal.progress("verifying") as progress:
-        result = compare(program, inputs, progress=progress)
+        result = compare(program, inputs, cpu=cpu, compiler=emulator.compiler,
+                         engine=emulator.engine, progress=progress)
     terminal.result(outcome.verification_object(model, cpu, p.plan.arena_bytes, result))
     if result.difference is not None:
         terminal.headline(f"differs: {result.difference}", "bold red")
         return 1
     number = f"{result.samples} sample{'' if result.samples == 1 else 's'}"
-    terminal.headline(f"exact: all {result.tensors} tensors, and the outputs of the release build, "
-                      f"equal LiteRT's bit for bit on {number} ({origin})", "bold green")
+    what = (f"all {result.tensors} tensors, and the outputs of the release build," if result.layers
+            else "the outputs")
+    where = "" if cpu == "host" else f", computed by an emulated {cpu}"
+    terminal.headline(f"exact: {what} equal LiteRT's bit for bit on {number} ({origin}){where}",
+                      "bold green")
     return 0
 
 
@@ -290,6 +292,7 @@ def evaluate(
     model: Model,
     plan: PlanOptions,
     output: OutputOptions,
+    emulator: EmulatorOptions,
     data: Annotated[str, typer.Option(
         "--data", metavar="FILE", help="An .npz file of samples, with labels or without.")],
     preprocess: Preprocess = None,
@@ -300,11 +303,12 @@ def evaluate(
     from tinyeff.pipeline import simulate
     from tinyeff.simulator.verify import reference_outputs
 
-    terminal, cpu = _terminal(output), _host_only(plan, "evaluate")
+    terminal, cpu = _terminal(output), plan.target("host").cpu
+    emulator.check(cpu)
     p, program = loading.compiled(model, plan, "host")
     inputs, _ = loading.samples(p.graph, data, preprocess, 0)
     labels = loading.labels_for(p.graph, data, len(inputs[0]), load_labels(data))
-    found = simulate(program, inputs)
+    found = simulate(program, inputs, cpu, emulator.compiler, emulator.engine)
     with terminal.progress("LiteRT") as progress:
         expected = reference_outputs(p.graph, inputs, progress)
     result = outcome.compare(found, expected, labels)

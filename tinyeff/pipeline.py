@@ -64,7 +64,21 @@ def compile_model(
     return compile_graph(prepare(path), target or Target(), limits or Limits())
 
 
-def simulate(code: Program | Sources, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-    """Build generated code for this machine and run it: arrays of (count, *shape) in and out."""
+def simulate(
+    code: Program | Sources,
+    inputs: tuple[Array, ...],
+    cpu: str = "host",
+    compiler: str | None = None,
+    engine: str | None = None,
+) -> tuple[Array, ...]:
+    """Build generated code and run it: arrays of (count, *shape) in and out.
+
+    It runs on this machine, or on an emulated core such as "cortex-m4"; `compiler` and `engine` are
+    for the latter.
+    """
+    if cpu != "host":
+        from tinyeff.simulator.emulated import EmulatedProgram
+
+        return EmulatedProgram(code, cpu, compiler=compiler, engine=engine).run(inputs)
     with HostProgram(code) as host:
         return host.run(inputs)

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyeff.console.options import (
-    EmulatorOptions,
     OutputOptions,
     PlanOptions,
+    ProfileOptions,
     parse_fraction,
     parse_size,
     takes_options,
@@ -94,23 +94,25 @@ def test_recorded_options_are_those_given() -> None:
 
 
 @pytest.mark.parametrize(("options", "cpu", "named"), [
-    (EmulatorOptions(profile="layers"), "host", "--profile .*cortex-m4"),
-    (EmulatorOptions(symbols=True), "host", "--symbols"),
-    (EmulatorOptions(flame="x"), "host", "--flame"),
-    (EmulatorOptions(compiler="gcc"), "host", "--compiler"),
-    (EmulatorOptions(compiler="icc"), "cortex-m4", "--compiler icc .*gcc, zig"),
-    (EmulatorOptions(profile="all"), "cortex-m4", "--profile all .*memory"),
+    (ProfileOptions(profile="layers"), "host", "--profile .*cortex-m4"),
+    (ProfileOptions(symbols=True), "host", "--symbols"),
+    (ProfileOptions(flame="x"), "host", "--flame"),
+    (ProfileOptions(compiler="gcc"), "host", "--compiler"),
+    (ProfileOptions(compiler="icc"), "cortex-m4", "--compiler icc .*gcc, zig"),
+    (ProfileOptions(engine="qemu"), "host", "--engine"),
+    (ProfileOptions(engine="bochs"), "cortex-m4", "--engine bochs .*unicorn, qemu"),
+    (ProfileOptions(profile="all"), "cortex-m4", "--profile all .*memory"),
 ])
 def test_emulator_options_that_make_no_sense(
-    options: EmulatorOptions, cpu: str, named: str
+    options: ProfileOptions, cpu: str, named: str
 ) -> None:
     with pytest.raises(UsageError, match=named):
         options.check(cpu)
 
 
 def test_emulator_options_that_make_sense() -> None:
-    EmulatorOptions().check("host")
-    EmulatorOptions("zig", "memory", "out.txt", True).check("cortex-m4")
+    ProfileOptions().check("host")
+    ProfileOptions("zig", "qemu", "memory", "out.txt", True).check("cortex-m4")
 
 
 def test_a_dataclass_parameter_becomes_one_option_per_field() -> None:

@@ -36,6 +36,7 @@ def emulation_object(
         "cycle_model": None if model is None else {"source": model.source, "error": model.error},
         "arena_bytes_touched": result.arena_bytes_touched,
         "stack_bytes": result.stack_bytes,
+        "stack_bound_bytes": result.stack_bound_bytes,
         "layers": [{"name": c.name, "kind": c.kind, "macs": c.macs,
                     "instructions": c.instructions, "cycles": c.cycles} for c in result.layers],
     }
@@ -56,8 +57,11 @@ def emulation_lines(result: EmulationResult, counted_memory: bool) -> Iterator[s
     touched = result.arena_bytes_touched
     whole = "all of it" if touched == result.arena_bytes else f"of {result.arena_bytes:,}"
     yield f"arena        {both(touched)} touched, {whole}"
-    yield f"stack        {both(result.stack_bytes)}"
+    bound = result.stack_bound_bytes
+    most = "no bound is known" if bound is None else f"at most {bound:,} with any input"
+    yield f"stack        {both(result.stack_bytes)}, {most}"
     yield f"compiler     {result.compiler}, {' '.join(result.flags)}"
+    yield f"emulated by  {result.engine}"
     for region, a in result.accesses.items() if counted_memory else ():
         yield (f"{region:<12} {a.loads:,} loads of {a.load_bytes:,} bytes, {a.stores:,} stores of "
                f"{a.store_bytes:,} bytes")

@@ -23,6 +23,7 @@ STRATEGIES = ("auto", "per-layer", "patch", "stream")
 INPUT_MEMORIES = ("resident", "streamed", "excluded")
 OPTIMIZE: tuple[Optimize, ...] = ("speed", "balanced", "size")
 COMPILERS = ("gcc", "zig")
+ENGINES = ("unicorn", "qemu")
 PROFILES = ("layers", "memory")
 SUFFIXES = {"": 1, "k": 1024, "m": 1024 * 1024}
 
@@ -76,11 +77,31 @@ class PlanOptions:
 
 @dataclass(frozen=True)
 class EmulatorOptions:
-    """What to measure on an emulated Cortex-M, and with which compiler."""
+    """How an emulated Cortex-M is built for and run."""
 
     compiler: Annotated[str | None, typer.Option(
         metavar="gcc|zig", help="Cross compiler: arm-none-eabi-gcc where present, else zig.",
     )] = None
+    engine: Annotated[str | None, typer.Option(
+        metavar="unicorn|qemu", help="What emulates the core: unicorn, for cortex-m55 qemu, unless "
+        "given; qemu also knows cortex-m4 and -m7.")] = None
+
+    def check(self, cpu: str) -> None:
+        """Raise UsageError where an option makes no sense, or not on `cpu`."""
+        if self.compiler is not None:
+            one_of(self.compiler, COMPILERS, "--compiler")
+        if self.engine is not None:
+            one_of(self.engine, ENGINES, "--engine")
+        for name, value in asdict(self).items():
+            if value and cpu == "host":
+                raise UsageError(f"--{name} is for an emulated Cortex-M: name one, for example "
+                                 "--cpu cortex-m4")
+
+
+@dataclass(frozen=True)
+class ProfileOptions(EmulatorOptions):
+    """What to measure on an emulated Cortex-M."""
+
     profile: Annotated[str | None, typer.Option(
         metavar="[=memory]", help="Show instructions and cycles of each layer; with =memory also "
         "loads and stores (slow).")] = None
@@ -92,14 +113,9 @@ class EmulatorOptions:
 
     def check(self, cpu: str) -> None:
         """Raise UsageError where an option makes no sense, or not on `cpu`."""
-        if self.compiler is not None:
-            one_of(self.compiler, COMPILERS, "--compiler")
+        super().check(cpu)
         if self.profile is not None:
             one_of(self.profile, PROFILES, "--profile")
-        for name, value in asdict(self).items():
-            if value and cpu == "host":
-                raise UsageError(f"--{name} is for an emulated Cortex-M: name one, for example "
-                                 "--cpu cortex-m4")
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def verification_object(model: str, cpu: str, arena_bytes: int, v: Verification)
     d = v.difference
     return {
         "schema_version": SCHEMA_VERSION, "model": model, "cpu": cpu, "arena_bytes": arena_bytes,
-        "exact": v.exact, "samples": v.samples, "tensors": v.tensors,
+        "exact": v.exact, "samples": v.samples, "tensors": v.tensors, "layers": v.layers,
         "difference": None if d is None else {
             "sample": d.sample, "tensor": d.tensor, "operator": d.operator,
             "position": list(d.position), "expected": d.expected, "found": d.found,

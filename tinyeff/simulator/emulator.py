@@ -33,12 +33,11 @@ from tinyeff.simulator.profile import (
     timed_layers,
     total,
 )
-from tinyeff.simulator.session import Pass, Session
+from tinyeff.simulator.session import PAINT, Pass, Session
 from tinyeff.simulator.stack import stack_bound
 from tinyeff.simulator.toolchain import MODEL_FLAGS, Build, find_toolchain
 from tinyeff.targets import cpu_named
 
-PAINT = 0xA5
 PROFILES = ("none", "layers", "memory")
 
 

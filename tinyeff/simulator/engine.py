@@ -25,7 +25,8 @@ class Job:
     size. `watched` are the functions whose execution counts, called `watched_calls` times. While
     counting, whenever one of `layer_functions` is entered with its first argument among
     `layer_keys`, a new interval begins. With `data_cache` = (bytes of a line, lines), reads of
-    flash that would miss such a cache (LRU) are counted as well.
+    flash that would miss such a cache (LRU) are counted as well. `trace` is the function that a
+    trace build shows its rows to; what it is given is kept.
     """
 
     program: Program
@@ -39,6 +40,7 @@ class Job:
     layer_functions: tuple[int, ...] = ()
     layer_keys: tuple[int, ...] = ()
     data_cache: tuple[int, int] | None = None
+    trace: int | None = None
     timeout_seconds: float = 1800.0
 
 
@@ -94,12 +96,15 @@ class Run:
     accesses: dict[str, Accesses] = field(default_factory=dict)
     unaligned: tuple[tuple[int, int], ...] = ()
     """(instruction, address) of the first accesses that were not aligned to their own size."""
+    trace: bytes = field(repr=False, default=b"")
+    """Rows that a trace build showed: (tensor, y, x0, x1, pitch) as int32, then the bytes."""
 
 
 class Engine(Protocol):
     """Runs jobs. A program that faults raises InternalError naming the place."""
 
     name: str
+    can_trace: bool
 
     def run(self, job: Job) -> Run:
         """Run the job to its end."""

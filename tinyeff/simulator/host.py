@@ -135,7 +135,7 @@ class HostProgram:
         """As `run`, with every row of the graph's `tensors` that the program wrote, in order."""
         trace = Path(self._folder.name) / "trace.bin"
         outputs = self._run(inputs, trace)
-        return outputs, read_trace(trace, tensors)
+        return outputs, read_trace(trace.read_bytes(), tensors)
 
     def _run(self, inputs: tuple[Array, ...], trace: Path | None) -> tuple[Array, ...]:
         folder = Path(self._folder.name)
@@ -159,9 +159,8 @@ class HostProgram:
         return tuple(outputs)
 
 
-def read_trace(path: Path, tensors: tuple[Tensor, ...]) -> Iterator[TraceRecord]:
-    """The records of a trace file; shapes: data is (x1 - x0, channels) of the tensor's type."""
-    raw = path.read_bytes()
+def read_trace(raw: bytes, tensors: tuple[Tensor, ...]) -> Iterator[TraceRecord]:
+    """The records of a trace; shapes: data is (x1 - x0, channels) of the tensor's type."""
     position, sample = 0, -1
     while position < len(raw):
         tensor, y, x0, x1, pitch = np.frombuffer(raw, np.int32, 5, position).tolist()

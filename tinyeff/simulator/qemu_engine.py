@@ -71,6 +71,7 @@ class QemuEngine(Engine):
     """Runs jobs in qemu-system-arm; counts instructions in total, not by block."""
 
     name = "qemu"
+    can_trace = False
 
     def run(self, job: Job) -> Run:
         """Run the job; InternalError where the program faults, with function and line."""

@@ -14,6 +14,9 @@ from tinyeff.simulator.elf import Program
 from tinyeff.simulator.engine import Engine, Job, Run
 from tinyeff.simulator.harness import GUARD_BYTES, ModelInterface, Place, functions_of
 
+PAINT = 0xA5
+"""What memory holds before a run, unless another pattern is asked for."""
+
 
 @dataclass(frozen=True, eq=False)
 class Pass:
@@ -52,9 +55,12 @@ class Session:
 
     def run(
         self, paint: int, count: str, layers: bool = False,
-        data_cache: tuple[int, int] | None = None,
+        data_cache: tuple[int, int] | None = None, trace: bool = False,
     ) -> Pass:
-        """Run over memory filled with `paint`; see `Job` for `count` and `data_cache`."""
+        """Run over memory filled with `paint`; see `Job` for `count` and `data_cache`.
+
+        With `trace`, which takes a program built for it, what it shows is kept.
+        """
         painted = [*self.guards, self.arena, *self.outputs]
         ranges = [(s.address, s.size_bytes) for s in painted]
         ranges.append((self.stack, self.place.memory.stack_bytes))
@@ -71,6 +77,7 @@ class Session:
             layer_functions=kernel_entries(self.program) if layers else (),
             layer_keys=tuple(self.layer_names) if layers else (),
             data_cache=data_cache,
+            trace=self.program.symbol(f"{self.interface.name}_trace").address if trace else None,
         )
         return self._checked(self.engine.run(job), paint)
 

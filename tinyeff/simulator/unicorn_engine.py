@@ -27,6 +27,7 @@ class UnicornEngine(Engine):
     """Runs jobs in Unicorn; counts blocks, divisions, loads and stores."""
 
     name = "unicorn"
+    can_trace = True
 
     def run(self, job: Job) -> Run:
         """Run the job; InternalError where the program faults, with function and line."""
@@ -58,6 +59,7 @@ def _header(job: Job) -> dict[str, Any]:
         "layer_keys": list(job.layer_keys),
         "divisions": divisions(program) if counted else [],
         "data_cache": job.data_cache,
+        "trace": job.trace,
     }
 
 
@@ -85,7 +87,7 @@ def _exchange(
 
 
 def _run_of(job: Job, header: dict[str, Any], blobs: list[bytes]) -> Run:
-    memory, edges = blobs[: len(job.read)], blobs[len(job.read) :]
+    memory, trace, edges = blobs[: len(job.read)], blobs[len(job.read)], blobs[len(job.read) + 1 :]
     intervals = []
     for entry, data in zip(header["intervals"], edges, strict=True):
         flat = array("Q", data)
@@ -98,7 +100,7 @@ def _run_of(job: Job, header: dict[str, Any], blobs: list[bytes]) -> Run:
     return Run(
         memory=tuple(memory), intervals=tuple(intervals), block_bytes=dict(header["sizes"]),
         accesses={name: Accesses(*counts) for name, counts in header["accesses"].items()},
-        unaligned=tuple((pc, address) for pc, address in header["unaligned"]),
+        unaligned=tuple((pc, address) for pc, address in header["unaligned"]), trace=trace,
     )
 
 

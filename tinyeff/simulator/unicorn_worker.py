@@ -76,6 +76,7 @@ class Machine:
         self.intervals: dict[int, tuple[dict[int, int], dict[tuple[int, int], int]]] = {}
         self.accesses = {name: [0, 0, 0, 0] for name, _, _ in job["regions"]}
         self.unaligned: dict[int, int] = {}
+        self.trace: list[bytes] = []
         self.counting = False
         # Books the branch that left a watched function, to "block" 0.
         self.book_return: Callable[[], None] = lambda: None
@@ -165,6 +166,9 @@ class Machine:
             self.uc.hook_add(u.UC_HOOK_BLOCK, self._on_layer, begin=address, end=address)
         if self.job["data_cache"]:
             self._hook_flash_reads(*self.job["data_cache"])
+        if self.job["trace"] is not None:
+            self.uc.hook_add(u.UC_HOOK_CODE, self._on_trace, begin=self.job["trace"],
+                             end=self.job["trace"])
         if self.job["count"] == "nothing":
             return
         self._hook_blocks()
@@ -254,6 +258,15 @@ class Machine:
                 and first_argument in self.job["layer_keys"]):
             self.switch(first_argument)
 
+    def _on_trace(self, uc: Any, address: int, size: int, data: object) -> None:
+        """Keep what trace(tensor, y, x0, x1, row, pitch) is given."""
+        values = [self.register(f"R{n}") for n in range(4)]
+        row, pitch = struct.unpack("<II", bytes(uc.mem_read(self.register("SP"), 8)))
+        self.trace.append(struct.pack("<5I", *values, pitch))
+        length = (values[3] - values[2]) * pitch
+        if length > 0:
+            self.trace.append(bytes(uc.mem_read(row, length)))
+
     def _division_counter(self, n: int, m: int, signed: bool) -> Callable[..., None]:
         registers = [getattr(self.arm, f"UC_ARM_REG_R{i}") if i < 13 else
                      getattr(self.arm, f"UC_ARM_REG_{('SP', 'LR')[i - 13]}") for i in (n, m)]
@@ -310,7 +323,7 @@ def answer(job: dict[str, Any], blobs: list[bytes]) -> tuple[dict[str, Any], lis
         "accesses": machine.accesses if job["count"] == "memory" else {},
         "unaligned": list(machine.unaligned.items()),
     }
-    return header, [*memory, *edges]
+    return header, [*memory, b"".join(machine.trace), *edges]
 
 
 def main() -> None:

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from tinyeff.fixed_point import int8_of_uint8
-from tinyeff.ir import Array, Graph, Program
-from tinyeff.simulator.host import HostProgram
+from tinyeff.ir import Array, Graph, Program, Tensor
+from tinyeff.simulator.host import HostProgram, TraceRecord
 from tinyeff.simulator.litert import Reference
 
 TRACE_BYTES = 1 << 26
@@ -39,11 +40,15 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was compared: `tensors` of the graph for each of `samples`, and the first difference."""
+    """What was compared: `tensors` of the graph for each of `samples`, and the first difference.
+
+    `layers` is False where the machine shows nothing but the outputs.
+    """
 
     samples: int
     tensors: int
     difference: Difference | None
+    layers: bool = True
 
     @property
     def exact(self) -> bool:
@@ -100,41 +105,74 @@ def reference_outputs(
     return tuple(np.array(output) for output in zip(*rows, strict=True))
 
 
+class Machine(Protocol):
+    """Runs one build of a program on batches of samples: `HostProgram`, `EmulatedProgram`."""
+
+    def run(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        """Outputs for a batch: each input is (count, *shape), each output (count, *shape)."""
+
+    def run_traced(
+        self, inputs: tuple[Array, ...], tensors: tuple[Tensor, ...]
+    ) -> tuple[tuple[Array, ...], Iterator[TraceRecord]]:
+        """As `run`, with every row of the graph's `tensors` that the program wrote, in order."""
+
+
 def verify(
     program: Program,
     inputs: tuple[Array, ...],
     *,
+    cpu: str = "host",
+    compiler: str | None = None,
+    engine: str | None = None,
     flags: tuple[str, ...] = (),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Verification:
-    """Compare the generated C with LiteRT on this machine, bit for bit.
+    """Compare the generated C with LiteRT, bit for bit, on this machine or an emulated core.
 
     `inputs`: one array of (count, *shape) int8 per model input. The release build is compared at
-    the model's outputs; a traced build at every tensor that equals a TFLite tensor.
+    the model's outputs; a traced build at every tensor that equals a TFLite tensor. `compiler` and
+    `engine` are for an emulated `cpu` (see `emulate`), `flags` for this machine.
     """
-    graph, count = program.graph, len(inputs[0])
-    oracle = Oracle(graph)
-    written = {i for op in graph.ops for i in op.outputs}
-    compared = tuple(sorted(i for i in written | set(graph.outputs)
-                            if graph.tensors[i].source is not None))
-    part = max(1, TRACE_BYTES // max(1, sum(graph.tensors[i].size_bytes for i in written)))
+    if cpu != "host":
+        from tinyeff.simulator.emulated import EmulatedProgram, can_trace
+
+        built = EmulatedProgram(program, cpu, compiler=compiler, engine=engine)
+        shown = EmulatedProgram(program, cpu, trace=True, compiler=compiler, engine=engine
+                                ) if can_trace(cpu, engine) else None
+        return compare(program, inputs, built, shown, progress)
     with HostProgram(program, flags=flags) as release, HostProgram(
         program, trace=True, flags=flags
     ) as traced:
-        for start in range(0, count, part):
-            batch = tuple(x[start:start + part] for x in inputs)
-            outputs = release.run(batch)
-            layers = _traced_tensors(traced, batch, program)
-            for n in range(len(batch[0])):
-                expected = oracle.run(tuple(x[n] for x in batch), compared)
-                released = {i: _Found(o[n])
-                            for i, o in zip(graph.outputs, outputs, strict=True)}
-                for found in (layers[n], released):
-                    difference = _first_difference(graph, start + n, expected, found)
-                    if difference:
-                        return Verification(start + n + 1, len(compared), difference)
-                progress(start + n + 1, count)
-    return Verification(count, len(compared), None)
+        return compare(program, inputs, release, traced, progress)
+
+
+def compare(
+    program: Program,
+    inputs: tuple[Array, ...],
+    release: Machine,
+    traced: Machine | None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Verification:
+    """`verify` on any machine; without `traced`, only outputs are compared."""
+    graph, count = program.graph, len(inputs[0])
+    oracle = Oracle(graph)
+    written = {i for op in graph.ops for i in op.outputs}
+    shown = set(graph.outputs) if traced is None else written | set(graph.outputs)
+    compared = tuple(sorted(i for i in shown if graph.tensors[i].source is not None))
+    part = max(1, TRACE_BYTES // max(1, sum(graph.tensors[i].size_bytes for i in written)))
+    for start in range(0, count, part):
+        batch = tuple(x[start:start + part] for x in inputs)
+        outputs = release.run(batch)
+        layers = _traced_tensors(traced, batch, program) if traced else [{} for _ in batch[0]]
+        for n in range(len(batch[0])):
+            expected = oracle.run(tuple(x[n] for x in batch), compared)
+            released = {i: _Found(o[n]) for i, o in zip(graph.outputs, outputs, strict=True)}
+            for found in (layers[n], released):
+                difference = _first_difference(graph, start + n, expected, found)
+                if difference:
+                    return Verification(start + n + 1, len(compared), difference, bool(traced))
+            progress(start + n + 1, count)
+    return Verification(count, len(compared), None, bool(traced))
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +187,7 @@ class _Found:
 
 
 def _traced_tensors(
-    traced: HostProgram, batch: tuple[Array, ...], program: Program
+    traced: Machine, batch: tuple[Array, ...], program: Program
 ) -> list[dict[int, _Found]]:
     """For each sample the tensors that the traced build wrote, each at its last writing."""
     graph = program.graph
