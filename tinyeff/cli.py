@@ -30,6 +30,7 @@ from tinyeff.console.options import (
 
 if TYPE_CHECKING:
     from tinyeff.console.terminal import Terminal
+    from tinyeff.device.boards import Device
     from tinyeff.emitter import Manifest, Sources
     from tinyeff.ir import Array
 
@@ -203,7 +204,7 @@ def sim(
     loading.check_cpu(manifest, cpu, model)
     inputs, origin = loading.one_sample(manifest.interface, file, preprocess, seed)
     if cpu != "host":
-        return _emulated(terminal, manifest, sources, inputs, origin, cpu, emulator)
+        return _emulated(terminal, manifest, sources, inputs, origin, cpu, emulator, plan.chip())
     run = outcome.Run(manifest, cpu, origin, tuple(x[0] for x in simulate(sources, inputs)))
     terminal.result(outcome.run_object(run))
     terminal.headline(outcome.run_headline(run))
@@ -353,6 +354,24 @@ def quantize(
     terminal.headline(f"wrote {file}: {size:,} bytes, {count} calibration samples")
     terminal.say(f"next: tinyeff plan {file}")
     return 0
+
+
+@app.command()
+@takes_options
+def boards(
+    output: OutputOptions,
+    search: Annotated[str | None, typer.Argument(
+        metavar="[SEARCH]", help="A part of a board's or chip's name, e.g. f746.")] = None,
+) -> int:
+    """List the boards, or look up boards and any STM32 by a part of their names."""
+    from tinyeff.console import devices
+
+    terminal = _terminal(output)
+    found = devices.find(search)
+    terminal.result(devices.found_object(found))
+    for line in devices.found_lines(found):
+        terminal.say(line) if not isinstance(line, str) else terminal.headline(line, "")
+    return 0 if found.boards or found.chips else 1
 
 
 @app.command()

@@ -15,6 +15,7 @@ import typer
 from tinyeff.errors import UsageError
 
 if TYPE_CHECKING:
+    from tinyeff.device.boards import Device
     from tinyeff.ir import Limits, Optimize, Target
 
 Name = TypeVar("Name", bound=str)
@@ -36,6 +37,11 @@ class PlanOptions:
         metavar="SIZE", help="SRAM for arena and stack, e.g. 256k (k = 1024).")] = None
     flash: Annotated[str | None, typer.Option(
         metavar="SIZE", help="Flash for weights, code and tables, e.g. 1m.")] = None
+    board: Annotated[str | None, typer.Option(
+        metavar="BOARD", help="A board, e.g. nucleo-f746zg: its core, memory and clock; "
+        "tinyeff boards lists them.")] = None
+    device: Annotated[str | None, typer.Option(
+        metavar="CHIP", help="Any STM32, e.g. stm32f746ng, where there is no board.")] = None
     cpu: Annotated[str | None, typer.Option(
         metavar="CPU", help="host, cortex-m0plus, -m3, -m4, -m7, -m33 or -m55; cortex-m4 unless "
         "given, for sim, verify and evaluate host: the code of cortex-m4, run natively.")] = None
@@ -54,9 +60,10 @@ class PlanOptions:
         """The limits given; UsageError names the option that cannot be read."""
         from tinyeff.ir import Limits  # numpy: not needed for --help
 
+        chip = self.chip()
         return Limits(
-            sram_bytes=None if self.sram is None else parse_size(self.sram, "--sram"),
-            flash_bytes=None if self.flash is None else parse_size(self.flash, "--flash"),
+            sram_bytes=_granted(self.sram, "--sram", chip, chip.sram_bytes if chip else None),
+            flash_bytes=_granted(self.flash, "--flash", chip, chip.flash_bytes if chip else None),
             strategy=one_of(self.strategy, STRATEGIES, "--strategy"),
             input_memory=one_of(self.input_memory, INPUT_MEMORIES, "--input-memory"),
             max_overhead=None if self.max_overhead is None else parse_fraction(
@@ -67,8 +74,22 @@ class PlanOptions:
         """The CPU to generate code for."""
         from tinyeff.targets import target_for
 
-        return target_for(self.cpu or default,
+        chip = self.chip()
+        if chip is not None and self.cpu not in (None, "host", chip.cpu):
+            raise UsageError(f"--cpu {self.cpu}: {chip.title} has a {chip.cpu}; leave --cpu out, "
+                             "or say --cpu host to run its code on this machine")
+        return target_for(self.cpu or (chip.cpu if chip else default),
                           one_of(self.optimize, OPTIMIZE, "--optimize"))
+
+    def chip(self) -> Device | None:
+        """The board or chip that was named, if any; UsageError where both were."""
+        if self.board is not None and self.device is not None:
+            raise UsageError("--board and --device both name a chip; give one of them")
+        if self.board is None and self.device is None:
+            return None
+        from tinyeff.device.boards import board_named, device_named
+
+        return device_named(self.device) if self.board is None else board_named(self.board)
 
     def recorded(self) -> dict[str, Any]:
         """The options that were given, for the manifest."""
@@ -127,6 +148,17 @@ class OutputOptions:
     )] = False
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")] = False
+
+
+def _granted(text: str | None, option: str, chip: Device | None, there: int | None) -> int | None:
+    """Bytes that `option` grants; all that the chip has unless given, and never more."""
+    if text is None:
+        return there
+    size = parse_size(text, option)
+    if chip is not None and there is not None and size > there:
+        raise UsageError(f"{option} {text}: {chip.title} has {there} bytes ({there // 1024}k) of it"
+                         f"{' in one piece' if len(chip.rams) > 1 and option == '--sram' else ''}")
+    return size
 
 
 def parse_size(text: str, option: str) -> int:
