@@ -215,9 +215,9 @@ def sim(
 
 def _emulated(
     terminal: Terminal, manifest: Manifest, sources: Sources, inputs: tuple[Array, ...],
-    origin: str, cpu: str, options: ProfileOptions,
+    origin: str, cpu: str, options: ProfileOptions, chip: Device | None,
 ) -> int:
-    """`sim` on an emulated Cortex-M."""
+    """`sim` on an emulated Cortex-M, with the memory and flash of a chip where one is named."""
     import numpy as np
 
     from tinyeff.console import emulation, outcome
@@ -226,7 +226,8 @@ def _emulated(
     from tinyeff.simulator.profile import folded_stacks
 
     result = emulate(sources, [x[0] for x in inputs], cpu, compiler=options.compiler,
-                     engine=options.engine, profile=options.profile or "layers")
+                     engine=options.engine, memory=chip.memory if chip else None,
+                     flash=chip.timing if chip else None, profile=options.profile or "layers")
     outputs = tuple(np.frombuffer(data, t.dtype).reshape(t.shape)
                     for t, data in zip(manifest.outputs, result.outputs, strict=True))
     run, memory = outcome.Run(manifest, cpu, origin, outputs), options.profile == "memory"
@@ -370,7 +371,7 @@ def boards(
     found = devices.find(search)
     terminal.result(devices.found_object(found))
     for line in devices.found_lines(found):
-        terminal.say(line) if not isinstance(line, str) else terminal.headline(line, "")
+        terminal.say(line)
     return 0 if found.boards or found.chips else 1
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from tests.shared import needs
 from tests.simulator.programs import compilers, needs_compiler, resident
+from tinyeff.device.boards import board_named
 from tinyeff.errors import InternalError, UnsupportedError, UsageError
 from tinyeff.simulator import unicorn_engine, unicorn_worker
 from tinyeff.simulator.emulator import emulate
-from tinyeff.simulator.flash import NUCLEO_L4R5ZI
 
 SORT = """
     int8_t *a = (int8_t *)arena + 64;
@@ -90,7 +90,7 @@ def test_what_an_engine_cannot_do_is_said() -> None:
 def test_counting_works_without_the_short_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another version of unicorn may hide what the fast callbacks need: slower, same counts."""
     sources = resident(SORT, arena_bytes=464)
-    usual = emulate(sources, [bytes(4)], flash=NUCLEO_L4R5ZI)
+    usual = emulate(sources, [bytes(4)], flash=board_named("nucleo-l4r5zi").timing)
 
     def in_this_process(
         header: dict[str, Any], blobs: list[bytes], timeout_seconds: float
@@ -101,6 +101,6 @@ def test_counting_works_without_the_short_cut(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(unicorn_engine, "_exchange", in_this_process)
     monkeypatch.setattr(unicorn_worker.Machine, "_library", lambda self: None)
-    slower = emulate(sources, [bytes(4)], flash=NUCLEO_L4R5ZI)
+    slower = emulate(sources, [bytes(4)], flash=board_named("nucleo-l4r5zi").timing)
     assert (slower.instructions, slower.cycles) == (usual.instructions, usual.cycles)
     assert slower.functions == usual.functions

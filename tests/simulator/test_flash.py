@@ -10,13 +10,16 @@ import pytest
 
 from tests.shared import needs
 from tests.simulator.programs import assembly, needs_compiler, resident
+from tinyeff.device.boards import board_named
 from tinyeff.simulator.emulator import EmulationResult, emulate
-from tinyeff.simulator.flash import NUCLEO_L4R5ZI
 from tinyeff.simulator.profile import FLASH_READS
 
 pytestmark = pytest.mark.slow
+_TIMING = board_named("nucleo-l4r5zi").timing
+assert _TIMING is not None
+L4R5 = _TIMING
 INPUT = np.array([1, 2, 3, 4], np.int8)
-CACHE = NUCLEO_L4R5ZI.data_lines * NUCLEO_L4R5ZI.line_bytes
+CACHE = L4R5.data_lines * L4R5.line_bytes
 
 # Reads a table in flash of `bytes` bytes, `times` times, byte by byte.
 READ = """
@@ -58,9 +61,9 @@ def _waits(result: EmulationResult) -> int:
 )
 def test_reads_of_flash(size: int, times: int, lines: int) -> None:
     sources = assembly(READ.format(bytes=size, times=times))
-    waiting = emulate(sources, [INPUT], flash=NUCLEO_L4R5ZI)
+    waiting = emulate(sources, [INPUT], flash=L4R5)
     plain = emulate(sources, [INPUT])
-    assert _waits(waiting) == lines * NUCLEO_L4R5ZI.wait_states
+    assert _waits(waiting) == lines * L4R5.wait_states
     assert waiting.instructions == plain.instructions
     assert waiting.cycles == (plain.cycles or 0) + _waits(waiting)
 
@@ -84,15 +87,15 @@ def _code(additions: int) -> dict[str, str]:
 
 def test_code_that_fits_the_cache_waits_for_nothing() -> None:
     sources = _code(400)
-    assert emulate(sources, [INPUT], flash=NUCLEO_L4R5ZI).cycles == emulate(sources, [INPUT]).cycles
+    assert emulate(sources, [INPUT], flash=L4R5).cycles == emulate(sources, [INPUT]).cycles
 
 
 def test_code_that_does_not_fit_waits_for_every_line() -> None:
     # 1,606 bytes touch 202 lines of the flash; reading one takes 6 cycles, a turn 803 cycles.
     sources, lines, turn = _code(800), 202, 803
     plain = emulate(sources, [INPUT]).cycles
-    prefetched = emulate(sources, [INPUT], flash=NUCLEO_L4R5ZI).cycles
-    bare = emulate(sources, [INPUT], flash=replace(NUCLEO_L4R5ZI, prefetch=False)).cycles
+    prefetched = emulate(sources, [INPUT], flash=L4R5).cycles
+    bare = emulate(sources, [INPUT], flash=replace(L4R5, prefetch=False)).cycles
     assert plain is not None
     assert prefetched is not None
     assert bare is not None
@@ -101,7 +104,7 @@ def test_code_that_does_not_fit_waits_for_every_line() -> None:
 
 
 def test_no_wait_states_cost_nothing() -> None:
-    fast = replace(NUCLEO_L4R5ZI, wait_states=0)
+    fast = replace(L4R5, wait_states=0)
     sources = _code(800)
     assert emulate(sources, [INPUT], flash=fast).cycles == emulate(sources, [INPUT]).cycles
 
@@ -193,7 +196,7 @@ def test_code_like_cmsis_nn_takes_what_boards_take() -> None:
         pair(columns, output);
     }"""
     sources = resident(body, before=CMSIS, arena_bytes=384)
-    result = emulate(sources, [INPUT], flash=NUCLEO_L4R5ZI)
+    result = emulate(sources, [INPUT], flash=L4R5)
     assert result.cycles is not None
     print(f"cycles per instruction: {result.cycles / result.instructions:.2f}")
     assert 0.9 * 1.45 <= result.cycles / result.instructions <= 1.1 * 1.65

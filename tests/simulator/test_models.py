@@ -12,11 +12,11 @@ import pytest
 from tests.shared import needs, shared_path
 from tests.simulator.programs import needs_compiler
 from tinyeff import pipeline
+from tinyeff.device.boards import board_named
 from tinyeff.emitter import EmitOptions, Sources, emit
 from tinyeff.errors import InternalError
 from tinyeff.ir import Array, Limits, Plan
 from tinyeff.simulator.emulator import EmulationResult, emulate
-from tinyeff.simulator.flash import NUCLEO_L4R5ZI
 from tinyeff.simulator.host import HostProgram
 from tinyeff.targets import target_for
 
@@ -182,7 +182,8 @@ def test_cortex_m55_has_layers() -> None:
 @pytest.mark.parametrize("model", MODELS[:2])
 def test_wait_states_cost_cycles_and_nothing_else(model: str) -> None:
     code, plain = _generated(model, "cortex-m4"), _emulated(model, "cortex-m4", profile="layers")
-    result = emulate(code.sources, code.inputs, flash=NUCLEO_L4R5ZI, profile="layers")
+    result = emulate(code.sources, code.inputs, flash=board_named("nucleo-l4r5zi").timing,
+                     profile="layers")
     assert result.cycles is not None
     assert plain.cycles is not None
     assert 1.02 < result.cycles / plain.cycles < 1.5

@@ -76,7 +76,7 @@ def found_lines(found: Found) -> Iterator[str | Table]:
         yield _table("--board", [(b.name, b) for b in found.boards])
     if found.chips:
         yield ""
-        yield _table("--device", [(c.chip.name, c) for c in found.chips])
+        yield _table("--device", [(c.chip.name[:11], c) for c in found.chips])
     if not found.boards and not found.chips:
         yield f"no board and no STM32 has '{found.search}' in its name"
     elif not found.search:

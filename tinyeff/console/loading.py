@@ -40,7 +40,8 @@ def compiled(model: str, options: PlanOptions, default_cpu: str) -> tuple[Planne
 def generated(model: str, options: PlanOptions) -> tuple[Manifest, Sources]:
     """The code in a folder that codegen wrote, as it is, or that of a model, generated now."""
     if (Path(model) / MANIFEST).is_file():
-        chosen = replace(options, cpu=None, board=None, device=None).recorded().items() - PlanOptions().recorded().items()
+        machine = replace(options, cpu=None, board=None, device=None)  # what it shall run on
+        chosen = machine.recorded().items() - PlanOptions().recorded().items()
         if chosen:
             name = min(chosen)[0].replace("_", "-")
             raise UsageError(f"--{name}: {model} holds generated code, which is run as it is; the "

@@ -97,9 +97,9 @@ def board_named(name: str) -> Board:
     plain = name.strip().lower().replace("_", "-").replace(" ", "-")
     if plain not in board_names():
         near = [n for n in board_names() if re.sub(r"\W", "", plain) in re.sub(r"\W", "", n)]
-        hint = f"did you mean {', '.join(near)}?" if near and plain else \
-            f"there are {', '.join(board_names())}"
-        raise UsageError(f"--board {name} is not known; {hint} Any other chip: --device, "
+        hint = f"did you mean {' or '.join(near)}?" if near and plain else \
+            f"there are {', '.join(board_names())}."
+        raise UsageError(f"--board {name} is not known; {hint} For any other chip say --device, "
                          "e.g. --device stm32f746ng")
     path = resources.folder("firmware") / "boards" / f"{plain}.toml"
     try:

@@ -126,7 +126,7 @@ def _parsed(name: str) -> Chip:
     device = next(d for d in file.get_devices() if d.partname == name)
     drivers: list[dict[str, Any]] = device.properties["driver"]
     core = next(d for d in drivers if d["name"] == "core")
-    flash = next((d for d in drivers if d["name"] == "flash"), {"latency": []})
+    flash: dict[str, Any] = next((d for d in drivers if d["name"] == "flash"), {"latency": []})
     clock = next(d for d in drivers if d["name"] == "rcc")
     return Chip(
         name=name, family=device.identifier["family"], core=core["type"], fpu=core.get("fpu"),

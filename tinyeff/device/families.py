@@ -86,7 +86,8 @@ def family_of(chip: Chip) -> Family:
     path = resources.folder("firmware") / "families" / chip.family / "family.toml"
     raw = tomllib.loads(path.read_text(encoding="utf-8"))
     variants = raw.pop("variants", ())
-    found = next((v for v in variants if chip.name.startswith(tuple(v["chips"]))), {})
+    found: dict[str, Any] = next((v for v in variants
+                                 if chip.name.startswith(tuple(v["chips"]))), {})
     return _family(chip.family, _merged(raw, found), found)
 
 

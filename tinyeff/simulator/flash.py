@@ -38,11 +38,6 @@ class FlashTiming:
         return f"wait states of {self.name} add an error of up to 10 % that no board has confirmed"
 
 
-NUCLEO_L4R5ZI = FlashTiming("NUCLEO-L4R5ZI at 120 MHz", wait_states=5, line_bytes=8,
-                            instruction_lines=128, data_lines=32, prefetch=True)
-"""ST RM0432: 1 KiB of instruction and 256 bytes of data cache, 64-bit reads, 5 wait states."""
-
-
 def fetch_stalls(
     timing: FlashTiming,
     interval: Interval,
