@@ -45,7 +45,7 @@ def format_failures() -> Iterator[str]:
 
 def compiler_failures() -> Iterator[str]:
     """Warnings on every file: headers alone too, since each must stand by itself."""
-    host = sorted(KERNELS.glob("*.[ch]"))
+    host = sorted([*KERNELS.glob("*.[ch]"), *ROOT.glob("firmware/link/*.[ch]")])
     bare_metal = sorted(ROOT.glob("firmware/emulator/*.[ch]"))
     for compiler in HOST_COMPILERS:
         yield from compile_all([compiler], host)

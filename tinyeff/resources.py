@@ -21,3 +21,8 @@ def folder(name: str) -> Path:
 def kernel_source(file_name: str) -> str:
     """The text of a file of firmware/kernels/."""
     return (folder("firmware") / "kernels" / file_name).read_text(encoding="utf-8")
+
+
+def link_source(file_name: str) -> str:
+    """The text of a file of firmware/link/."""
+    return (folder("firmware") / "link" / file_name).read_text(encoding="utf-8")

@@ -70,7 +70,8 @@ static inline float shapes_dequantize_output(int8_t value)
 
 #ifdef TINYEFF_TRACE
 /* Yours to define in a trace build: columns [x0, x1) of row y of a tensor have been written;
- * `row` points at column x0, pixels are `pitch` bytes apart. */
+ * `row` points at column x0, pixels are `pitch` bytes apart. None are (x0 == x1) where a kernel
+ * has only added to its state. */
 void shapes_trace(int32_t tensor, int32_t y, int32_t x0, int32_t x1, const void *row, int32_t pitch);
 #endif
 

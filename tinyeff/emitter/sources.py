@@ -237,4 +237,5 @@ def _manifest(
 def _step_entry(program: Program, step: Step) -> dict[str, Any]:
     node = node_of(program.graph, program.graph.ops[step.op])
     return {"name": step.name, "kind": step.kind, "macs": operator_of(step.kind).macs(node),
-            "output_shape": list(node.output.shape)}
+            "output_shape": list(node.output.shape),
+            "tensors": list(program.graph.ops[step.op].outputs)}
