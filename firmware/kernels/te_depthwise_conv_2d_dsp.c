@@ -148,10 +148,9 @@ static void expand(const te_depthwise_conv_2d_dsp_params *p, const expansion *e,
 
 #define MAC(acc, w, x) "smlad " acc ", " w ", " x ", " acc "\n"
 /* Multiplier in `m`, constant in `c`. */
-#define SCALE_UP(acc, m, c, free) "lsl " acc ", " acc ", #8\nsmmla " acc ", " acc ", " m ", " c "\n"
+#define SCALE_UP(acc, m, c, free) "smmla " acc ", " acc ", " m ", " c "\n"
 #define SCALE_AWAY(acc, m, c, free)                                                                \
-    "add " free ", " c ", " acc ", asr #31\nlsl " acc ", " acc ", #1\n"                            \
-    "smmlar " acc ", " acc ", " m ", " free "\n"
+    "add " free ", " c ", " acc ", asr #31\nsmmlar " acc ", " acc ", " m ", " free "\n"
 #define NARROW(acc, shift) "asr " acc ", " acc ", " shift "\nssat " acc ", #8, " acc "\n"
 
 /* clang-format off */
@@ -216,68 +215,6 @@ static void expand(const te_depthwise_conv_2d_dsp_params *p, const expansion *e,
     "bne 1b\n"                                                                                     \
     "pop {r0, r4, r5, r6, r7, r8, r9, r10, r11, pc}\n"
 
-/* Windows of 3 columns of 2 words, one column apart. r0 window, r1 out, r4 to r9 weights, r10 and
- * r11 accumulators, r12 pitch, lr job; sp: weights, bias, multiplier, constant, shift. */
-#define WINDOWS_3X3(SCALE, SAVE, RESTORE)                                                          \
-    "push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n"                                                \
-    "sub sp, sp, #20\n"                                                                            \
-    "mov lr, r0\n"                                                                                 \
-    "0:\n"                                                                                         \
-    "ldr r1, [lr, #4]\n"                                                                           \
-    "add r0, r1, #36\n"                                                                            \
-    "ldm r0!, {r2, r3, r12}\n" /* multiplier constant shift */                                     \
-    "str r0, [sp]\n"                                                                               \
-    "ldm r1, {r1, r4, r5, r6, r7, r8, r9}\n"                                                       \
-    "strd r1, r2, [sp, #4]\n"                                                                      \
-    "strd r3, r12, [sp, #12]\n"                                                                    \
-    "ldr r0, [lr]\n"                                                                               \
-    "ldrd r1, r12, [lr, #16]\n"                                                                    \
-    "1:\n"                                                                                         \
-    "ldr r10, [sp, #4]\n"                                                                          \
-    "mov r11, r10\n"                                                                               \
-    "ldrd r2, r3, [r0], #8\n"                                                                      \
-    MAC("r10", "r4", "r2") MAC("r10", "r5", "r3")                                                  \
-    "ldrd r2, r3, [r0], #8\n"                                                                      \
-    MAC("r10", "r6", "r2") MAC("r10", "r7", "r3") MAC("r11", "r4", "r2") MAC("r11", "r5", "r3")    \
-    "ldrd r2, r3, [r0]\n"                                                                          \
-    MAC("r10", "r8", "r2") MAC("r10", "r9", "r3") MAC("r11", "r6", "r2") MAC("r11", "r7", "r3")    \
-    "ldrd r2, r3, [r0, #8]\n"                                                                      \
-    MAC("r11", "r8", "r2") MAC("r11", "r9", "r3")                                                  \
-    "ldrd r2, r3, [sp, #8]\n"                                                                      \
-    SAVE                                                                                           \
-    SCALE("r10", "r2", "r3", "r4") SCALE("r11", "r2", "r3", "r4")                                  \
-    RESTORE                                                                                        \
-    "ldr r2, [sp, #16]\n"                                                                          \
-    NARROW("r10", "r2") NARROW("r11", "r2")                                                        \
-    "ldr r2, [lr, #24]\n"                                                                          \
-    "strb r10, [r1]\n"                                                                             \
-    "strb r11, [r1, r12]\n"                                                                        \
-    "add r1, r1, r12, lsl #1\n"                                                                    \
-    "subs r2, r2, #1\n"                                                                            \
-    "str r2, [lr, #24]\n"                                                                          \
-    "cmp r2, #1\n"                                                                                 \
-    "bgt 1b\n"                                                                                     \
-    "blt 3f\n"                                                                                     \
-    "ldrd r2, r3, [lr, #28]\n" /* back_x back_out */                                               \
-    "subs r0, r0, r2\n"                                                                            \
-    "subs r1, r1, r3\n"                                                                            \
-    "b 1b\n"                                                                                       \
-    "3:\n"                                                                                         \
-    "add r4, lr, #36\n"                                                                            \
-    "ldm r4, {r5, r6, r7, r8, r9}\n" /* channels plane pairs first_x first_out */                  \
-    "ldr r2, [sp]\n"                                                                               \
-    "add r8, r8, r6\n"                                                                             \
-    "add r9, r9, #1\n"                                                                             \
-    "strd r8, r2, [lr]\n"                                                                          \
-    "str r9, [lr, #16]\n"                                                                          \
-    "str r7, [lr, #24]\n"                                                                          \
-    "strd r8, r9, [lr, #48]\n"                                                                     \
-    "subs r5, r5, #1\n"                                                                            \
-    "str r5, [lr, #36]\n"                                                                          \
-    "bne 0b\n"                                                                                     \
-    "add sp, sp, #20\n"                                                                            \
-    "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n"
-
 WHOLLY_ASSEMBLY static void any_windows_up(window_job *job UNUSED)
 {
     __asm__(ANY_WINDOWS(SCALE_UP));
@@ -288,16 +225,6 @@ WHOLLY_ASSEMBLY static void any_windows_away(window_job *job UNUSED)
     __asm__(ANY_WINDOWS(SCALE_AWAY));
 }
 
-WHOLLY_ASSEMBLY static void windows_3x3_up(window_job *job UNUSED)
-{
-    __asm__(WINDOWS_3X3(SCALE_UP, "", ""));
-}
-
-WHOLLY_ASSEMBLY static void windows_3x3_away(window_job *job UNUSED)
-{
-    __asm__(WINDOWS_3X3(SCALE_AWAY, "push {r4}\n", "pop {r4}\n"));
-}
-
 /* clang-format on */
 
 #else
@@ -305,23 +232,23 @@ WHOLLY_ASSEMBLY static void windows_3x3_away(window_job *job UNUSED)
 static int8_t rounded(const int32_t *words, int32_t acc, int32_t rounding)
 {
     if (rounding == TE_HALF_UP) {
-        acc = te_smmla((int32_t)((uint32_t)acc << 8), words[0], words[1]);
+        acc = te_smmla(acc, words[0], words[1]);
     } else {
-        acc = te_smmlar((int32_t)((uint32_t)acc << 1), words[0], words[1] + (acc >> 31));
+        acc = te_smmlar(acc, words[0], words[1] + (acc >> 31));
     }
     return (int8_t)te_ssat8(acc >> words[2]);
 }
 
-static int8_t window(const window_job *job, const int32_t *x, int32_t words, int32_t rounding)
+static int8_t window(const window_job *job, const int32_t *x, int32_t rounding)
 {
     int32_t acc = job->weights[0];
-    for (int32_t i = 0; i < words; i++) {
+    for (int32_t i = 0; i < 4 * job->rounds; i++) {
         acc = te_smlad((uint32_t)x[i], (uint32_t)job->weights[1 + i], acc);
     }
     return rounded(job->weights + 1 + 4 * job->rounds, acc, rounding);
 }
 
-static void windows(window_job *job, int32_t words, int32_t rounding)
+static void windows(window_job *job, int32_t rounding)
 {
     for (; job->channels > 0; job->channels--) {
         for (int32_t left = job->pairs; left > 0; left--) {
@@ -329,8 +256,8 @@ static void windows(window_job *job, int32_t words, int32_t rounding)
                 job->x -= job->back_x / 4;
                 job->out -= job->back_out;
             }
-            job->out[0] = window(job, job->x, words, rounding);
-            job->out[job->pitch] = window(job, job->x + job->step / 4, words, rounding);
+            job->out[0] = window(job, job->x, rounding);
+            job->out[job->pitch] = window(job, job->x + job->step / 4, rounding);
             job->x += 2 * (job->step / 4);
             job->out += 2 * job->pitch;
         }
@@ -343,22 +270,12 @@ static void windows(window_job *job, int32_t words, int32_t rounding)
 
 static void any_windows_up(window_job *job)
 {
-    windows(job, 4 * job->rounds, TE_HALF_UP);
+    windows(job, TE_HALF_UP);
 }
 
 static void any_windows_away(window_job *job)
 {
-    windows(job, 4 * job->rounds, TE_HALF_AWAY);
-}
-
-static void windows_3x3_up(window_job *job)
-{
-    windows(job, 6, TE_HALF_UP);
-}
-
-static void windows_3x3_away(window_job *job)
-{
-    windows(job, 6, TE_HALF_AWAY);
+    windows(job, TE_HALF_AWAY);
 }
 
 #endif
@@ -392,9 +309,6 @@ static compute_windows *prepare(const te_depthwise_conv_2d_dsp_params *p, const 
     job->back_out = odd * job->pitch;
     job->plane = 4 * e->plane;
     job->pairs = (n + 1) / 2;
-    if (n > 1 && p->kernel_width == 3 && e->pairs == 2 && p->stride_x == 1) {
-        return up ? windows_3x3_up : windows_3x3_away;
-    }
     return up ? any_windows_up : any_windows_away;
 }
 

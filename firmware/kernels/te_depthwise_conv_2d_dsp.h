@@ -5,7 +5,8 @@
 #include "te.h"
 
 /* Depthwise convolution of any kernel and stride, without dilation along rows and with one filter
- * per channel, for cores with the DSP extension. `bias` holds the input zero point folded in, so
+ * per channel, for cores with the DSP extension. Bias and weights have been scaled up
+ * by the binary places that accumulators gain, the input zero point is folded into the bias, so
  * that a tap outside the image counts as the input zero point. Rounding: see te_product_dsp.h.
  *
  * Four channels at a time are expanded to planes of words, a word holding two rows of one channel

@@ -38,7 +38,8 @@ def rounded(acc: Array, rounding: Rounding, channel: int, clamp: tuple[int, int]
     if not rounding.computed[channel]:
         return np.full(acc.shape, rounding.constants[channel])
     rows = rounding.rows[channel:channel + 1]
-    result: Array = np.clip(dsp_rounding.outputs(acc[None], rounding.how, rows)[0], *clamp)
+    found = dsp_rounding.outputs(acc[None], rounding.how, rows, int(rounding.places[channel]))
+    result: Array = np.clip(found[0], *clamp)
     return result
 
 
@@ -128,7 +129,8 @@ def test_packed_weights_can_be_told_apart(
     rows = np.stack([rng.integers(1 << 30, 1 << 31, channels),
                      rng.integers(-99, 99, channels), rng.integers(1, 22, channels)], axis=1)
     computed = rng.random(channels) < 0.8
-    rounding = Rounding(0, rows, computed, np.zeros(channels, np.int64))
+    rounding = Rounding(0, rows, computed, np.zeros(channels, np.int64),
+                        np.full(channels, 8))
     pairs = dsp_packing.pairing(filters, rounding)
     assert sorted(pairs[pairs >= 0].tolist()) == np.flatnonzero(computed).tolist()
     bias = rng.integers(-1000, 1000, channels)
@@ -152,7 +154,8 @@ def test_packed_weights_can_be_told_apart(
 def test_channels_with_minus_128_come_first() -> None:
     filters = np.full((4, 1, 4), -5, np.int8)
     filters[1, 0, 2] = filters[3, 0, 0] = -128
-    every = Rounding(0, np.ones((4, 3), np.int64), np.ones(4, bool), np.zeros(4, np.int64))
+    every = Rounding(0, np.ones((4, 3), np.int64), np.ones(4, bool), np.zeros(4, np.int64),
+                     np.full(4, 8))
     assert dsp_packing.pairing(filters, every).tolist() == [[1, 0], [3, 2]]
     filters[2] = -128
     assert dsp_packing.pairing(filters, every).tolist() == [[1, 0], [2, -1], [3, -1]]

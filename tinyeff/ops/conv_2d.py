@@ -200,7 +200,7 @@ class Conv2D(Operator[Conv2DAttrs]):
                                    a.dilation, a.padding)
 
     def _dsp_rounding(
-        self, node: Node[Conv2DAttrs], bits: int = ACCUMULATOR_BITS
+        self, node: Node[Conv2DAttrs], bits: int | None = ACCUMULATOR_BITS
     ) -> Rounding | None:
         quant = node.output.quant
         assert quant is not None

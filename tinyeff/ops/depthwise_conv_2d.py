@@ -54,18 +54,25 @@ class DepthwiseConv2D(Conv2D):
     def variants(self, node: Node[Conv2DAttrs], target: Target) -> tuple[Variant, ...]:
         if has_zero_point(node.input(1)):
             return super().variants(node, target)
-        dsp = depthwise_dsp.variant(node, self.filters(node)) if o.has_dsp(target) else None
-        is_int8 = o.is_int8(node.input(0), node.input(1), node.output)
-        if dsp is not None and (not is_int8 or self._dsp_rounding(node) is not None):
-            return (dsp,)
+        if dsp := self._dsp_variants(node) if o.has_dsp(target) else ():
+            return dsp
         return (Variant("portable", const_bytes=self.const_bytes(node), code_bytes=CODE_BYTES,
                         cost=10 * self.macs(node), flat=self.is_pointwise(node)),)
+
+    def _dsp_variants(self, node: Node[Conv2DAttrs]) -> tuple[Variant, ...]:
+        """The DSP kernels that are proven to be exact; a float graph counts as if they were."""
+        if not o.is_int8(node.input(0), node.input(1), node.output):
+            return depthwise_dsp.variants(node, self.filters(node), None)
+        rounding = self._dsp_rounding(node, None)
+        if rounding is None:
+            return ()
+        return depthwise_dsp.variants(node, self.filters(node), rounding)
 
     def lower(self, node: Node[Conv2DAttrs], variant: Variant) -> Kernel:
         if variant.name == "zero_point":
             return self.lower_with_zero_point(node)
-        if variant.name == depthwise_dsp.NAME:
-            rounding = self._dsp_rounding(node)
+        if variant.name in depthwise_dsp.NAMES:
+            rounding = self._dsp_rounding(node, None)
             assert rounding is not None
             return depthwise_dsp.kernel(
                 node, self.filters(node), self._bias(node), rounding, variant)
@@ -89,9 +96,15 @@ class DepthwiseConv2D(Conv2D):
             ("dilated", 9, 8, 16, 1, (3, 3), (1, 1), (2, 3), o.SAME),
             ("5x5_small_image", 2, 3, 33, 1, (5, 5), (1, 1), (1, 1), o.SAME),
             ("pointwise", 3, 4, 5, 2, (1, 1), (1, 1), (1, 1), o.VALID),
+            ("3x3_stride_2", 7, 11, 9, 1, (3, 3), (2, 2), (1, 1), o.SAME),
+            ("3x3_valid", 5, 9, 8, 1, (3, 3), (1, 1), (2, 1), o.VALID),
+            ("3x3_one_pixel", 1, 1, 4, 1, (3, 3), (1, 1), (1, 1), o.SAME),
+            ("3x3_wide", 3, 180, 6, 1, (3, 3), (1, 1), (1, 1), o.SAME),
+            ("7x7", 6, 5, 6, 1, (7, 7), (2, 2), (1, 1), o.SAME),
         ]
         for seed, (name, h, w, cin, many, kernel, stride, dilation, scheme) in enumerate(shapes):
-            for activation in o.FUSED if name == "3x3" else ("none",):
+            activations = o.FUSED if name == "3x3" else ("relu",) if seed > 7 else ("none",)
+            for activation in activations:
                 g = GraphBuilder(f"depthwise_conv_2d_{name}_{activation}", seed)
                 x = g.input((1, h, w, cin), 0.05, 5 - seed)
                 weights = g.random_weights((1, *kernel, cin * many), 3, seed % 2 == 0)
@@ -100,6 +113,19 @@ class DepthwiseConv2D(Conv2D):
                 attrs = Conv2DAttrs(stride, dilation, padding, activation)
                 inputs: list[int | None] = [x, weights, *([bias] if name != "pointwise" else [])]
                 yield g.graph(g.op(self.kind, inputs, attrs, 0.03, seed - 3))
+        yield self._saturated()
+
+    def _saturated(self) -> Graph:
+        """Large biases: accumulators of up to 29 bits, which leave less room for binary places."""
+        g = GraphBuilder("depthwise_conv_2d_saturated")
+        x = g.input((1, 4, 5, 8), 0.05, -128)
+        weights = g.random_weights((1, 3, 3, 8), 3)
+        scales = g.tensor(weights).quant
+        assert scales is not None
+        bias = g.constant((-1) ** np.arange(8) * (1 << np.arange(15, 31, 2)).astype(np.int32),
+                          tuple(0.05 * s for s in scales.scales), axis=0)
+        attrs = Conv2DAttrs((1, 1), (1, 1), o.padding_of(o.SAME, (4, 5), (3, 3), (1, 1)), "relu")
+        return g.graph(g.op(self.kind, [x, weights, bias], attrs, 2000.0, -128))
 
 
 OPERATOR = DepthwiseConv2D()

@@ -9,13 +9,15 @@ import numpy as np
 
 from tinyeff import fixed_point
 from tinyeff.ir import Array, ConstArray, Kernel, Variant
+from tinyeff.ops import dsp_rounding
 from tinyeff.ops.dsp_rounding import Rounding
 from tinyeff.ops.operator import Node
 
-NAME = "dsp"
-SOURCE = "te_depthwise_conv_2d_dsp"
-CODE_BYTES = 2320
-"""Of the kernel on a Cortex-M4."""
+GENERAL, SMALL = "dsp", "dsp_3x3"
+NAMES = (GENERAL, SMALL)
+SOURCES = {GENERAL: "te_depthwise_conv_2d_dsp", SMALL: "te_depthwise_3x3_dsp"}
+CODE_BYTES = {GENERAL: 1664, SMALL: 1336}
+"""Of the kernels on a Cortex-M4."""
 
 SCRATCH_LIMIT_BYTES = 4000
 """Kernels stay below the 4,096 bytes that a whole plan may take beside its activations."""
@@ -24,58 +26,77 @@ BLOCK_CHANNELS = 4
 ROUNDING_WORDS = 4
 """A channel's bias stands before its weights, multiplier, constant and shift behind them."""
 
-
 GROUP_WORDS = 4
-"""Words are read in groups; a window reads up to 3 words behind its last."""
+"""The general kernel reads words in groups; a window reads up to 3 words behind its last."""
 
-
-def _scratch_bytes(columns: int, pairs: int) -> int:
-    return 4 * (BLOCK_CHANNELS * columns * pairs + GROUP_WORDS - 1)
+SMALL_COLUMN_BYTES = 24
+"""Of a column that the kernel for 3x3 has expanded: six words for four channels."""
 
 
 def _pairs(height: int) -> int:
     return (height + 1) // 2
 
 
-def _block_pixels(node: Node[Any], height: int, width: int) -> int:
-    """How many output pixels the scratch memory has room for, up to a whole row."""
-    room = (SCRATCH_LIMIT_BYTES - 12) // (4 * BLOCK_CHANNELS * _pairs(height))
+def _tile(node: Node[Any], width: int, column_bytes: int, rest: int) -> tuple[int, int]:
+    """(output pixels that scratch memory has room for, up to a whole row; its bytes)."""
     stride: int = node.attrs.stride[1]
-    pixels = (room - width) // stride + 1
-    return min(pixels, node.output.pixels)
+    room = (SCRATCH_LIMIT_BYTES - rest) // column_bytes
+    pixels = min((room - width) // stride + 1, node.output.pixels)
+    return pixels, column_bytes * ((pixels - 1) * stride + width) + rest
 
 
-def variant(node: Node[Any], filters: Array) -> Variant | None:
-    """The DSP variant for filters (channels, height, width, 1), None where it does not apply.
+def variants(
+    node: Node[Any], filters: Array, rounding: Rounding | None
+) -> tuple[Variant, ...]:
+    """The DSP variants for filters (channels, height, width, 1); none where they do not apply.
 
-    It takes one filter per channel and no dilation along rows.
+    They take one filter per channel and no dilation along rows. A float graph, which has no
+    `rounding`, is planned as if everything were proven.
     """
     channels, height, width, _ = filters.shape
-    pixels = _block_pixels(node, height, width)
-    if channels != node.input(0).channels or node.attrs.dilation[1] != 1 or pixels < 1:
-        return None
-    columns = (pixels - 1) * node.attrs.stride[1] + width
+    if channels != node.input(0).channels or node.attrs.dilation[1] != 1:
+        return ()
+    found = [_general(node, channels, height, width)]
+    up = rounding is None or rounding.how == dsp_rounding.HALF_UP
+    if (height, width) == (3, 3) and node.attrs.stride[1] <= 2 and up:
+        found.append(_small(node, channels))
+    return tuple(v for v in found if v.tile_pixels > 0)
+
+
+def _general(node: Node[Any], channels: int, height: int, width: int) -> Variant:
     pairs = _pairs(height)
+    pixels, scratch_bytes = _tile(
+        node, width, 4 * BLOCK_CHANNELS * pairs, 4 * (GROUP_WORDS - 1))
     words = -(-width * pairs // GROUP_WORDS) * GROUP_WORDS
-    blocks = -(-channels // BLOCK_CHANNELS)
-    out = node.output.rows * node.output.pixels * channels
-    expanded = node.output.rows * node.input(0).pixels * blocks * pairs
+    x, out = node.input(0), node.output
+    expanded = out.rows * x.pixels * -(-channels // BLOCK_CHANNELS) * pairs
     return Variant(
-        NAME, tile_pixels=pixels, scratch_bytes=_scratch_bytes(columns, pairs),
-        const_bytes=4 * channels * (words + ROUNDING_WORDS),
-        code_bytes=CODE_BYTES, cost=16 * expanded + out * (2 * width * pairs + 12))
+        GENERAL, tile_pixels=pixels, scratch_bytes=scratch_bytes,
+        const_bytes=4 * channels * (words + ROUNDING_WORDS), code_bytes=CODE_BYTES[GENERAL],
+        cost=26 * expanded + out.rows * channels * (out.pixels * (2 * width * pairs + 28) + 80))
 
 
-def packed(filters: Array, bias: Array, rounding: Rounding) -> Array:
+def _small(node: Node[Any], channels: int) -> Variant:
+    pixels, scratch_bytes = _tile(node, 3, SMALL_COLUMN_BYTES, 0)
+    x, out = node.input(0), node.output
+    blocks = out.rows * -(-channels // BLOCK_CHANNELS)
+    return Variant(
+        SMALL, tile_pixels=pixels, scratch_bytes=scratch_bytes,
+        const_bytes=4 * channels * (6 + ROUNDING_WORDS), code_bytes=CODE_BYTES[SMALL],
+        cost=blocks * (30 * x.pixels + 80) + out.rows * channels * (26 * out.pixels + 40))
+
+
+def packed(filters: Array, bias: Array, rounding: Rounding, group_words: int) -> Array:
     """The words of all channels in reading order, int32, weights filled up to whole groups.
 
     A word holds the weights of two kernel rows. Of a last single row, channels 0 and 1 of four
-    read the low lane, 2 and 3 the high one.
+    read the low lane, 2 and 3 the high one. Bias and weights have the places of `rounding`.
     """
     channels, height, width, _ = filters.shape
     pairs = _pairs(height)
     lanes = np.zeros((channels, width, pairs, 2), np.int64)
     weights = filters[:, :, :, 0].astype(np.int64).transpose(0, 2, 1)  # channel, column, row
+    weights = weights << rounding.places[:, None, None]
     full = height // 2
     lanes[:, :, :full] = weights[:, :, :2 * full].reshape(channels, width, full, 2)
     if height % 2:
@@ -83,9 +104,31 @@ def packed(filters: Array, bias: Array, rounding: Rounding) -> Array:
         lanes[~high, :, full, 0] = weights[~high, :, -1]
         lanes[high, :, full, 1] = weights[high, :, -1]
     words = (lanes[..., 0] & 0xFFFF) | ((lanes[..., 1] & 0xFFFF) << 16)
+    return _stream(words, bias, rounding, group_words)
+
+
+def packed_3x3(filters: Array, bias: Array, rounding: Rounding) -> Array:
+    """The same for 3x3: channels 1 and 3 of four are read as 0 and 2 are.
+
+    Channels 2 and 3 of four find the single row before the pair, in its high lane.
+    """
+    channels = len(filters)
+    order = np.arange(channels) % BLOCK_CHANNELS
+    weights = filters[:, :, :, 0].astype(np.int64).transpose(0, 2, 1)  # channel, column, row
+    weights = weights << rounding.places[:, None, None]
+    pair = (weights[:, :, 0] & 0xFFFF) | ((weights[:, :, 1] & 0xFFFF) << 16)
+    single = (weights[:, :, 2] & 0xFFFF) << np.where(order >= 2, 16, 0)[:, None]
+    words = np.stack([pair, single], axis=2)
+    words[order >= 2] = words[order >= 2, :, ::-1]
+    return _stream(words, bias, rounding, 1)
+
+
+def _stream(words: Array, bias: Array, rounding: Rounding, group_words: int) -> Array:
+    run = words.reshape(len(words), -1)
+    run = np.pad(run, ((0, 0), (0, -run.shape[1] % group_words)))
     rows = np.where(rounding.computed[:, None], rounding.rows, _constant_rows(rounding))
-    run = np.pad(words.reshape(channels, -1), ((0, 0), (0, -width * pairs % GROUP_WORDS)))
-    stream = np.concatenate([bias.astype(np.int64)[:, None], run, rows], axis=1)
+    scaled = bias.astype(np.int64) << rounding.places
+    stream = np.concatenate([scaled[:, None], run, rows], axis=1)
     return (stream & 0xFFFFFFFF).astype(np.uint32).view(np.int32).reshape(-1)
 
 
@@ -98,25 +141,31 @@ def _constant_rows(rounding: Rounding) -> Array:
 def kernel(
     node: Node[Any], filters: Array, bias: Array, rounding: Rounding, chosen: Variant
 ) -> Kernel:
-    """The kernel call of the variant that `variant` made; `bias` has the zero point folded in."""
+    """The kernel call of a variant that `variants` made; `bias` has the zero point folded in."""
     x, out, a = node.input(0), node.output, node.attrs
     assert x.quant is not None and out.quant is not None
     low, high = fixed_point.activation_range(a.activation, out.quant)
+    if small := chosen.name == SMALL:
+        stream = packed_3x3(filters, bias, rounding)
+    else:
+        stream = packed(filters, bias, rounding, GROUP_WORDS)
+    window = () if small else (
+        ("kernel_height", filters.shape[1]), ("kernel_width", filters.shape[2]))
     fields = (
-        ("weights", ConstArray("int32_t", packed(filters, bias, rounding))),
+        ("weights", ConstArray("int32_t", stream)),
         ("in_width", x.pixels),
         ("channels", out.channels),
         ("in_pitch", x.channels),
         ("out_pitch", out.channels),
-        ("kernel_height", filters.shape[1]),
-        ("kernel_width", filters.shape[2]),
+        *window,
         ("stride_x", a.stride[1]),
         ("dilation_y", a.dilation[0]),
         ("pad_left", a.padding.left),
         ("in_zero_point", x.quant.zero_point),
         ("block_pixels", chosen.tile_pixels),
-        ("rounding", rounding.how),
+        *(() if small else (("rounding", rounding.how),)),
         ("out_min", low),
         ("out_max", high),
     )
-    return Kernel(SOURCE, f"{SOURCE}_params", fields, (SOURCE,))
+    source = SOURCES[chosen.name]
+    return Kernel(source, f"{source}_params", fields, (source,))

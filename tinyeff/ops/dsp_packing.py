@@ -93,7 +93,7 @@ def pack_parts(filters: Array, rounding: Rounding, pairs: Array, block: int) -> 
     Run by run for each `block` of pairs; only the first run has the rounding.
     """
     none = Rounding(rounding.how, np.zeros_like(rounding.rows), rounding.computed,
-                    rounding.constants)
+                    rounding.constants, rounding.places)
     bias = np.zeros(len(filters), np.int64)
     every = np.stack([_streams(filters[:, run:run + 1], bias, none if run else rounding, pairs)
                       for run in range(filters.shape[1])])  # (runs, pairs, words)

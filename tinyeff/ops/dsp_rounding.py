@@ -3,8 +3,10 @@
 
 te_product_dsp.h names two forms. With them an output is saturated to int8:
 
-    HALF_UP    (constant + floor(acc * 2**8 * multiplier / 2**32)) >> shift
-    HALF_AWAY  (constant - (acc < 0) + round(acc * 2 * multiplier / 2**32)) >> shift
+    HALF_UP    (constant + floor(acc * 2**places * multiplier / 2**32)) >> shift
+    HALF_AWAY  (constant - (acc < 0) + round(acc * 2**places * multiplier / 2**32)) >> shift
+
+where `places` is 1 for HALF_AWAY, and for HALF_UP 8, or less where accumulators have no room for it.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ HALF_UP, HALF_AWAY = 0, 1
 ACCUMULATOR_BITS = 23
 """Accumulators are scaled by 256 within 32 bits."""
 
+UP_PLACES, LEAST_UP_PLACES, AWAY_PLACES = 8, 2, 1
+"""Binary places that accumulators gain before they are multiplied."""
+
 LONG_BITS = 31
 """Of accumulators that are rounded with 64-bit products."""
 
@@ -35,13 +40,15 @@ class Rounding:
     """How accumulators become outputs, channel by channel.
 
     `how` is HALF_UP or HALF_AWAY; `rows` has the columns multiplier, constant, shift. Channels that
-    are not `computed` have the same output for every input, which `constants` holds.
+    are not `computed` have the same output for every input, which `constants` holds. The
+    accumulators of channel c gain `places[c]` binary places.
     """
 
     how: int
     rows: Array
     computed: Array
     constants: Array
+    places: Array
 
 
 Reach = tuple[Array, Array]
@@ -51,24 +58,27 @@ Reference = Callable[[Array], Array]
 """The exact outputs of accumulators of shape (channels, n); they only grow with the accumulator."""
 
 
-def outputs(acc: Array, how: int, rows: Array) -> Array:
+def outputs(acc: Array, how: int, rows: Array, places: Array | int) -> Array:
     """What the kernels make of accumulators (channels, n), before they clamp to less than int8."""
     multiplier, constant, shift = (rows[:, i, None] for i in range(3))
+    product = acc * multiplier
+    right = 32 - np.broadcast_to(places, len(rows))[:, None]
     if how == HALF_UP:
-        scaled = constant + ((acc * multiplier) >> 24)
+        scaled = constant + (product >> right)
     else:
-        scaled = constant - (acc < 0) + ((acc * multiplier + (1 << 30)) >> 31)
+        scaled = constant - (acc < 0) + ((product + (np.int64(1) << right - 1)) >> right)
     result: Array = np.clip(scaled >> shift, fixed_point.INT8_MIN, fixed_point.INT8_MAX)
     return result
 
 
 def conv_rounding(
     multipliers: Array, shifts: Array, reach: Reach, zero_point: int, clamp: tuple[int, int],
-    bits: int = ACCUMULATOR_BITS,
+    bits: int | None = ACCUMULATOR_BITS,
 ) -> Rounding | None:
     """gemmlowp's two roundings of a convolution, or None where they are not proven to be kept.
 
-    `bits` are those of an accumulator, its sign aside.
+    `bits` are those of an accumulator, its sign aside; with None it may have as many as leave room
+    for the least number of places, and gains as many as there is room for.
 
     With x = acc * multiplier / 2**31 and n = -shift, a convolution computes
     zero_point + round(round(x) / 2**n), where round(x) takes halves up and the outer one takes
@@ -77,6 +87,8 @@ def conv_rounding(
 
         half up    floor((floor(2**7 * x) + 2**6 + 2**(n + 6)) / 2**(n + 7)) + zero_point
         half away  floor((round(x) - (acc < 0) + 2**(n - 1)) / 2**n) + zero_point
+
+    With p places, p - 1 stands for 7.
     """
     def reference(acc: Array, at: Array | slice = slice(None)) -> Array:
         scaled = fixed_point.multiply_by_quantized_multiplier(
@@ -86,22 +98,36 @@ def conv_rounding(
     computed, constants = _constant_channels(reference, reach)
     right = np.where(computed, -shifts.astype(np.int64), 1)
     how = HALF_UP if clamp[0] >= zero_point or np.all(right[computed] <= 0) else HALF_AWAY
-    if np.any(right < (-6 if how == HALF_UP else 1)) or not _fits(computed, reach, bits):
+    places = _places(how, computed, reach, bits)
+    least = 2 - places if how == HALF_UP else 1
+    if places.min(initial=AWAY_PLACES) < AWAY_PLACES or np.any(right < least):
         return None
-    extra = 7 if how == HALF_UP else 0
+    extra = places - 1
     # A shift that is too long costs bits of the multiplier; the rest must prove to be enough.
     excess = np.maximum(right + extra - MOST_SHIFT, 0)
     right = right - excess
-    first = (np.int64(1) << (6 - np.maximum(-right, 0))) >> excess if how == HALF_UP else 0
+    first = ((np.int64(1) << extra - 1 - np.maximum(-right, 0)) >> excess
+             if how == HALF_UP else 0)
     second = np.where(right > 0, np.int64(1) << np.maximum(right + extra - 1, 0), 0)
     shift = right + extra
     rows = np.stack([(multipliers + (1 << excess >> 1)) >> excess,
                      first + second + (np.int64(zero_point) << shift), shift], axis=1)
     doubtful = np.flatnonzero(computed & (excess > 0))
     points = around_steps(lambda acc: reference(acc, doubtful), _at(reach, doubtful))
-    found = np.clip(outputs(points, how, rows[doubtful]), *clamp)
+    found = np.clip(outputs(points, how, rows[doubtful], places[doubtful]), *clamp)
     exact = np.array_equal(found, reference(points, doubtful))
-    return Rounding(how, rows, computed, constants) if exact else None
+    return Rounding(how, rows, computed, constants, places) if exact else None
+
+
+def _places(how: int, computed: Array, reach: Reach, bits: int | None) -> Array:
+    """The places that each channel's accumulators gain; 0 where there is no room."""
+    most = UP_PLACES if how == HALF_UP else AWAY_PLACES
+    if bits is not None:
+        return np.full(len(computed), most if _fits(computed, reach, bits) else 0)
+    magnitude = np.where(computed, np.maximum(reach[1], -1 - reach[0]), 0)
+    room = 31 - np.ceil(np.log2(magnitude + 1.0)).astype(np.int64)
+    least = LEAST_UP_PLACES if how == HALF_UP else AWAY_PLACES
+    return np.where(room < least, 0, np.minimum(room, most))
 
 
 def product_rounding(
@@ -131,12 +157,14 @@ def product_rounding(
     proven, rows = np.zeros(len(scales), bool), np.zeros((len(scales), 3), np.int64)
     for step in (0, 1, -1, 2, -2):
         tried = np.stack([np.minimum(nearest + step, fixed_point.INT32_MAX), constant, shift], 1)
-        exact = np.all(np.clip(outputs(points, HALF_UP, tried), *clamp) == wanted, axis=1)
+        found = np.clip(outputs(points, HALF_UP, tried, UP_PLACES), *clamp)
+        exact = np.all(found == wanted, axis=1)
         rows = np.where((exact & ~proven)[:, None], tried, rows)
         proven |= exact
     if not np.all(proven | ~computed):
         return None
-    return Rounding(HALF_UP, np.broadcast_to(rows, (len(computed), 3)).copy(), computed, constants)
+    every = np.broadcast_to(rows, (len(computed), 3)).copy()
+    return Rounding(HALF_UP, every, computed, constants, np.full(len(computed), UP_PLACES))
 
 
 def _at(reach: Reach, channels: Array) -> Reach:
