@@ -176,3 +176,33 @@ def test_cases_reach_every_dsp_kernel(kind: str) -> None:
             "portable", "zero_point"}
     assert {"dsp_1x1", "dsp_kxk", "dsp_long", "portable"} <= names
     assert {1, 3} <= pixels
+
+
+def test_cases_reach_every_depthwise_kernel() -> None:
+    operator, seen = operator_of("DEPTHWISE_CONV_2D"), set()
+    for _, node, _ in cases("DEPTHWISE_CONV_2D"):
+        for variant in operator.variants(node, target_for("cortex-m4")):
+            assert variant.scratch_bytes <= 4096
+            blocks = -(-node.output.pixels // max(variant.tile_pixels, 1))
+            seen.add((variant.name, node.attrs.stride[1], blocks > 1))
+    assert {("dsp", 1, False), ("dsp", 2, False), ("dsp_3x3", 1, False), ("dsp_3x3", 2, False),
+            ("dsp_3x3", 1, True), ("portable", 1, True)} <= seen
+
+
+@settings(max_examples=100)
+@given(st.integers(3, 29), seeds)
+def test_larger_accumulators_gain_fewer_places(bits: int, seed: int) -> None:
+    """All of 29 bits are rounded as gemmlowp does where halves go up."""
+    rng = np.random.default_rng(seed)
+    middle = int(rng.integers(1 << bits - 1, 1 << bits))
+    pair = np.array(fixed_point.quantize_multiplier(rng.uniform(1, 100) / middle), np.int64)
+    low, high = np.array([max(middle - (middle >> 4) - 9, -middle)]), np.array([middle])
+    rounding = dsp_rounding.conv_rounding(pair[:1], pair[1:], (low, high), -128, (-128, 127), None)
+    assume(rounding is not None)
+    assert rounding is not None
+    assume(bool(rounding.computed[0]))
+    assert rounding.places[0] == min(8, 31 - bits)
+    acc = sample(int(low[0]), int(high[0]), rng)
+    wanted = np.clip(-128 + fixed_point.multiply_by_quantized_multiplier(
+        acc, int(pair[0]), int(pair[1])), -128, 127)
+    np.testing.assert_array_equal(rounded(acc, rounding, 0, (-128, 127)), wanted)

@@ -51,7 +51,7 @@ def model(
     manifest = {
         "schema_version": 1, "tinyeff": "0", "kernels_version": 1, "name": "m",
         "model": {"name": "m", "sha256": ""}, "options": {},
-        "target": {"cpu": "cortex-m4", "path": "portable"},
+        "target": {"cpu": "cortex-m4", "path": "portable", "optimize": "balanced"},
         "plan": {"strategy": "per-layer", "input_memory": input_memory,
                  "arena_bytes": arena_bytes, "arena_align": 16,
                  "steps": [{"name": name, "kind": name.upper()} for name in steps]},

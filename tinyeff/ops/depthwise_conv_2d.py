@@ -113,19 +113,22 @@ class DepthwiseConv2D(Conv2D):
                 attrs = Conv2DAttrs(stride, dilation, padding, activation)
                 inputs: list[int | None] = [x, weights, *([bias] if name != "pointwise" else [])]
                 yield g.graph(g.op(self.kind, inputs, attrs, 0.03, seed - 3))
-        yield self._saturated()
+        yield self._large_biases()
 
-    def _saturated(self) -> Graph:
-        """Large biases: accumulators of up to 29 bits, which leave less room for binary places."""
-        g = GraphBuilder("depthwise_conv_2d_saturated")
+    def _large_biases(self) -> Graph:
+        """Accumulators of up to 29 bits, which leave less room for binary places.
+
+        Of each channel the bias alone gives an output between 64 and 65.
+        """
+        g = GraphBuilder("depthwise_conv_2d_large_biases")
         x = g.input((1, 4, 5, 8), 0.05, -128)
-        weights = g.random_weights((1, 3, 3, 8), 3)
-        scales = g.tensor(weights).quant
-        assert scales is not None
-        bias = g.constant((-1) ** np.arange(8) * (1 << np.arange(15, 31, 2)).astype(np.int32),
-                          tuple(0.05 * s for s in scales.scales), axis=0)
+        bias = (1 << np.array([15, 20, 23, 24, 25, 26, 27, 28], np.int32)) + 99
+        scales = tuple(float(s) for s in 64.5 / (0.05 * bias))
+        data = g.rng.integers(-127, 128, (1, 3, 3, 8), dtype=np.int8)
+        weights = g.constant(data, scales, axis=3)
+        biases = g.constant(bias, tuple(0.05 * s for s in scales), axis=0)
         attrs = Conv2DAttrs((1, 1), (1, 1), o.padding_of(o.SAME, (4, 5), (3, 3), (1, 1)), "relu")
-        return g.graph(g.op(self.kind, [x, weights, bias], attrs, 2000.0, -128))
+        return g.graph(g.op(self.kind, [x, weights, biases], attrs, 1.0, -128))
 
 
 OPERATOR = DepthwiseConv2D()
