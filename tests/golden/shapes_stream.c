@@ -9,7 +9,7 @@
 #include "te_add_dsp.h"
 #include "te_conv_2d_1x1_dsp.h"
 #include "te_conv_2d_dsp.h"
-#include "te_depthwise_conv_2d_dsp.h"
+#include "te_depthwise_3x3_dsp.h"
 #include "te_mean.h"
 #include "te_product_dsp.h"
 #include "te_softmax.h"
@@ -21,13 +21,13 @@
 /* ---- Constants -------------------------------------------------------------------------------- */
 
 extern const int32_t shapes_conv_2d_0_weights[64];
-extern const int32_t shapes_depthwise_conv_2d_1_weights[96];
+extern const int32_t shapes_depthwise_conv_2d_1_weights[80];
 extern const int32_t shapes_conv_2d_2_weights[96];
-extern const int32_t shapes_depthwise_conv_2d_3_weights[192];
+extern const int32_t shapes_depthwise_conv_2d_3_weights[160];
 extern const int32_t shapes_conv_2d_4_weights[192];
-extern const int32_t shapes_depthwise_conv_2d_5_weights[288];
+extern const int32_t shapes_depthwise_conv_2d_5_weights[240];
 extern const int32_t shapes_conv_2d_6_weights[240];
-extern const int32_t shapes_depthwise_conv_2d_8_weights[288];
+extern const int32_t shapes_depthwise_conv_2d_8_weights[240];
 extern const int32_t shapes_conv_2d_9_weights[480];
 extern const int32_t shapes_fully_connected_11_weights[96];
 
@@ -56,20 +56,17 @@ static const te_conv_2d_dsp_params conv_2d_0_params = {
 };
 
 /* DEPTHWISE_CONV_2D: 16x16x8 -> 16x16x8 */
-static const te_depthwise_conv_2d_dsp_params depthwise_conv_2d_1_params = {
+static const te_depthwise_3x3_dsp_params depthwise_conv_2d_1_params = {
     .weights = shapes_depthwise_conv_2d_1_weights,
     .in_width = 16,
     .channels = 8,
     .in_pitch = 8,
     .out_pitch = 8,
-    .kernel_height = 3,
-    .kernel_width = 3,
     .stride_x = 1,
     .dilation_y = 1,
     .pad_left = 1,
     .in_zero_point = -128,
     .block_pixels = 16,
-    .rounding = 0,
     .out_min = -128,
     .out_max = 127,
 };
@@ -92,20 +89,17 @@ static const te_conv_2d_1x1_dsp_params conv_2d_2_params = {
 };
 
 /* DEPTHWISE_CONV_2D: 16x16x16 -> 8x8x16 */
-static const te_depthwise_conv_2d_dsp_params depthwise_conv_2d_3_params = {
+static const te_depthwise_3x3_dsp_params depthwise_conv_2d_3_params = {
     .weights = shapes_depthwise_conv_2d_3_weights,
     .in_width = 16,
     .channels = 16,
     .in_pitch = 16,
     .out_pitch = 16,
-    .kernel_height = 3,
-    .kernel_width = 3,
     .stride_x = 2,
     .dilation_y = 1,
     .pad_left = 0,
     .in_zero_point = -128,
     .block_pixels = 8,
-    .rounding = 0,
     .out_min = -128,
     .out_max = 127,
 };
@@ -128,20 +122,17 @@ static const te_conv_2d_1x1_dsp_params conv_2d_4_params = {
 };
 
 /* DEPTHWISE_CONV_2D: 8x8x24 -> 8x8x24 */
-static const te_depthwise_conv_2d_dsp_params depthwise_conv_2d_5_params = {
+static const te_depthwise_3x3_dsp_params depthwise_conv_2d_5_params = {
     .weights = shapes_depthwise_conv_2d_5_weights,
     .in_width = 8,
     .channels = 24,
     .in_pitch = 24,
     .out_pitch = 24,
-    .kernel_height = 3,
-    .kernel_width = 3,
     .stride_x = 1,
     .dilation_y = 1,
     .pad_left = 1,
     .in_zero_point = -128,
     .block_pixels = 8,
-    .rounding = 0,
     .out_min = -128,
     .out_max = 127,
 };
@@ -184,20 +175,17 @@ static const te_add_dsp_params add_7_params = {
 };
 
 /* DEPTHWISE_CONV_2D: 8x8x24 -> 4x4x24 */
-static const te_depthwise_conv_2d_dsp_params depthwise_conv_2d_8_params = {
+static const te_depthwise_3x3_dsp_params depthwise_conv_2d_8_params = {
     .weights = shapes_depthwise_conv_2d_8_weights,
     .in_width = 8,
     .channels = 24,
     .in_pitch = 24,
     .out_pitch = 24,
-    .kernel_height = 3,
-    .kernel_width = 3,
     .stride_x = 2,
     .dilation_y = 1,
     .pad_left = 0,
     .in_zero_point = -13,
     .block_pixels = 4,
-    .rounding = 0,
     .out_min = -128,
     .out_max = 127,
 };
@@ -267,108 +255,108 @@ static const te_softmax_params softmax_12_params = {
 
 static const te_input conv_2d_0_in[] = {
     /* image */
-    {.start = 0, .row_bytes = 32, .rows = 32, .pixels = 32, .ring_rows = 32,
+    {.start = 1628, .row_bytes = 32, .rows = 32, .pixels = 32, .ring_rows = 32,
      .pixel_bytes = 1, .count = 3, .step = 2, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output conv_2d_0_out[] = {
     /* functional_1_1/re_lu_8_1/Relu;functional_1_1/batch_normal... */
-    {.start = 2380, .row_bytes = 128, .rows = 16, .pixels = 16, .ring_rows = 3,
+    {.start = 1200, .row_bytes = 128, .rows = 16, .pixels = 16, .ring_rows = 3,
      .pixel_bytes = 8, .memory = 0, .inner = 0, .tensor = 22},
 };
 
 static const te_input depthwise_conv_2d_1_in[] = {
     /* functional_1_1/re_lu_8_1/Relu;functional_1_1/batch_normal... */
-    {.start = 2380, .row_bytes = 128, .rows = 16, .pixels = 16, .ring_rows = 3,
+    {.start = 1200, .row_bytes = 128, .rows = 16, .pixels = 16, .ring_rows = 3,
      .pixel_bytes = 8, .count = 3, .step = 1, .offset = -1, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output depthwise_conv_2d_1_out[] = {
     /* functional_1_1/re_lu_9_1/Relu;functional_1_1/batch_normal... */
-    {.start = 2764, .row_bytes = 32, .rows = 16, .pixels = 16, .ring_rows = 1,
+    {.start = 1584, .row_bytes = 32, .rows = 16, .pixels = 16, .ring_rows = 1,
      .pixel_bytes = 8, .memory = 0, .inner = 1, .tensor = 23},
 };
 
 static const te_input conv_2d_2_in[] = {
     /* functional_1_1/re_lu_9_1/Relu;functional_1_1/batch_normal... */
-    {.start = 2764, .row_bytes = 32, .rows = 16, .pixels = 16, .ring_rows = 1,
+    {.start = 1584, .row_bytes = 32, .rows = 16, .pixels = 16, .ring_rows = 1,
      .pixel_bytes = 8, .count = 1, .step = 1, .offset = 0, .divisor = 1,
      .x_count = 1, .x_step = 1, .x_offset = 0,
      .memory = 0, .producer = 0},
 };
 static const te_output conv_2d_2_out[] = {
     /* functional_1_1/re_lu_10_1/Relu;functional_1_1/batch_norma... */
-    {.start = 1024, .row_bytes = 256, .rows = 16, .pixels = 16, .ring_rows = 3,
+    {.start = 0, .row_bytes = 256, .rows = 16, .pixels = 16, .ring_rows = 3,
      .pixel_bytes = 16, .memory = 0, .inner = 0, .tensor = 24},
 };
 
 static const te_input depthwise_conv_2d_3_in[] = {
     /* functional_1_1/re_lu_10_1/Relu;functional_1_1/batch_norma... */
-    {.start = 1024, .row_bytes = 256, .rows = 16, .pixels = 16, .ring_rows = 3,
+    {.start = 0, .row_bytes = 256, .rows = 16, .pixels = 16, .ring_rows = 3,
      .pixel_bytes = 16, .count = 3, .step = 2, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output depthwise_conv_2d_3_out[] = {
     /* functional_1_1/re_lu_11_1/Relu;functional_1_1/batch_norma... */
-    {.start = 0, .row_bytes = 128, .rows = 8, .pixels = 8, .ring_rows = 8,
+    {.start = 1628, .row_bytes = 128, .rows = 8, .pixels = 8, .ring_rows = 8,
      .pixel_bytes = 16, .memory = 0, .inner = 0, .tensor = 25},
 };
 
 static const te_input conv_2d_4_in[] = {
     /* functional_1_1/re_lu_11_1/Relu;functional_1_1/batch_norma... */
-    {.start = 0, .row_bytes = 1024, .rows = 1, .pixels = 64, .ring_rows = 1,
+    {.start = 1628, .row_bytes = 1024, .rows = 1, .pixels = 64, .ring_rows = 1,
      .pixel_bytes = 16, .count = 1, .step = 1, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output conv_2d_4_out[] = {
     /* functional_1_1/re_lu_12_1/Relu;functional_1_1/batch_norma... */
-    {.start = 1024, .row_bytes = 1536, .rows = 1, .pixels = 64, .ring_rows = 1,
+    {.start = 1116, .row_bytes = 1536, .rows = 1, .pixels = 64, .ring_rows = 1,
      .pixel_bytes = 24, .memory = 0, .inner = 0, .tensor = 26},
 };
 
 static const te_input depthwise_conv_2d_5_in[] = {
     /* functional_1_1/re_lu_12_1/Relu;functional_1_1/batch_norma... */
-    {.start = 1024, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
+    {.start = 1116, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
      .pixel_bytes = 24, .count = 3, .step = 1, .offset = -1, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output depthwise_conv_2d_5_out[] = {
     /* functional_1_1/re_lu_13_1/Relu;functional_1_1/batch_norma... */
-    {.start = 332, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 1,
+    {.start = 240, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 1,
      .pixel_bytes = 24, .memory = 0, .inner = 0, .tensor = 27},
 };
 
 static const te_input conv_2d_6_in[] = {
     /* functional_1_1/re_lu_13_1/Relu;functional_1_1/batch_norma... */
-    {.start = 332, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 1,
+    {.start = 240, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 1,
      .pixel_bytes = 24, .count = 1, .step = 1, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output conv_2d_6_out[] = {
     /* functional_1_1/batch_normalization_15_1/batchnorm/add_1;f... */
-    {.start = 524, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 1,
+    {.start = 432, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 1,
      .pixel_bytes = 24, .memory = 0, .inner = 0, .tensor = 28},
 };
 
 static const te_input add_7_in[] = {
     /* functional_1_1/re_lu_12_1/Relu;functional_1_1/batch_norma... */
-    {.start = 1024, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
+    {.start = 1116, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
      .pixel_bytes = 24, .count = 1, .step = 1, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
     /* functional_1_1/batch_normalization_15_1/batchnorm/add_1;f... */
-    {.start = 524, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 1,
+    {.start = 432, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 1,
      .pixel_bytes = 24, .count = 1, .step = 1, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
 static const te_output add_7_out[] = {
     /* functional_1_1/add_1_1/Add */
-    {.start = 832, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
+    {.start = 924, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
      .pixel_bytes = 24, .memory = 0, .inner = 0, .tensor = 29},
 };
 
 static const te_input depthwise_conv_2d_8_in[] = {
     /* functional_1_1/add_1_1/Add */
-    {.start = 832, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
+    {.start = 924, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8,
      .pixel_bytes = 24, .count = 3, .step = 2, .offset = 0, .divisor = 1,
      .memory = 0, .producer = -1},
 };
@@ -432,25 +420,25 @@ static const te_stage stages[] = {
     /* 0: CONV_2D: 32x32x1 -> 16x16x8 */
     {.form = TE_ROWS, .kernel.rows = te_conv_2d_dsp, .params = &conv_2d_0_params,
      .inputs = conv_2d_0_in, .outputs = conv_2d_0_out,
-     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = 1792, .state = TE_NO_MEMORY},
+     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = 768, .state = TE_NO_MEMORY},
     /* 1: DEPTHWISE_CONV_2D: 16x16x8 -> 16x16x8 */
-    {.form = TE_ROWS, .kernel.rows = te_depthwise_conv_2d_dsp, .params = &depthwise_conv_2d_1_params,
+    {.form = TE_ROWS, .kernel.rows = te_depthwise_3x3_dsp, .params = &depthwise_conv_2d_1_params,
      .inputs = depthwise_conv_2d_1_in, .outputs = depthwise_conv_2d_1_out,
-     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = 1792, .state = TE_NO_MEMORY},
+     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = 768, .state = TE_NO_MEMORY},
     /* 2: CONV_2D: 16x16x8 -> 16x16x16 */
     {.form = TE_ROWS, .kernel.rows = te_conv_2d_1x1_dsp, .params = &conv_2d_2_params,
      .inputs = conv_2d_2_in, .outputs = conv_2d_2_out,
-     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = 1792, .state = TE_NO_MEMORY},
+     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = 768, .state = TE_NO_MEMORY},
     /* 3: DEPTHWISE_CONV_2D: 16x16x16 -> 8x8x16 */
-    {.form = TE_ROWS, .kernel.rows = te_depthwise_conv_2d_dsp, .params = &depthwise_conv_2d_3_params,
+    {.form = TE_ROWS, .kernel.rows = te_depthwise_3x3_dsp, .params = &depthwise_conv_2d_3_params,
      .inputs = depthwise_conv_2d_3_in, .outputs = depthwise_conv_2d_3_out,
-     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = 1792, .state = TE_NO_MEMORY},
+     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = 768, .state = TE_NO_MEMORY},
     /* 4: CONV_2D: 8x8x16 -> 8x8x24 */
     {.form = TE_ROWS, .kernel.rows = te_conv_2d_1x1_dsp, .params = &conv_2d_4_params,
      .inputs = conv_2d_4_in, .outputs = conv_2d_4_out,
-     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = 2560, .state = TE_NO_MEMORY},
+     .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = 0, .state = TE_NO_MEMORY},
     /* 5: DEPTHWISE_CONV_2D: 8x8x24 -> 8x8x24 */
-    {.form = TE_ROWS, .kernel.rows = te_depthwise_conv_2d_dsp, .params = &depthwise_conv_2d_5_params,
+    {.form = TE_ROWS, .kernel.rows = te_depthwise_3x3_dsp, .params = &depthwise_conv_2d_5_params,
      .inputs = depthwise_conv_2d_5_in, .outputs = depthwise_conv_2d_5_out,
      .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = 0, .state = TE_NO_MEMORY},
     /* 6: CONV_2D: 8x8x24 -> 8x8x24 */
@@ -462,7 +450,7 @@ static const te_stage stages[] = {
      .inputs = add_7_in, .outputs = add_7_out,
      .n_inputs = 2, .n_outputs = 1, .rows_per_call = 1, .scratch = 0, .state = TE_NO_MEMORY},
     /* 8: DEPTHWISE_CONV_2D: 8x8x24 -> 4x4x24 */
-    {.form = TE_ROWS, .kernel.rows = te_depthwise_conv_2d_dsp, .params = &depthwise_conv_2d_8_params,
+    {.form = TE_ROWS, .kernel.rows = te_depthwise_3x3_dsp, .params = &depthwise_conv_2d_8_params,
      .inputs = depthwise_conv_2d_8_in, .outputs = depthwise_conv_2d_8_out,
      .n_inputs = 1, .n_outputs = 1, .rows_per_call = 1, .scratch = 384, .state = TE_NO_MEMORY},
     /* 9: CONV_2D: 4x4x24 -> 4x4x48 */
@@ -530,11 +518,11 @@ static const te_group groups[] = {
 };
 
 static const te_segment segments[] = {
-    {.first = 0, .end = 3, .progress = 2796,
+    {.first = 0, .end = 3, .progress = 1616,
      .n_stripes = 1, .first_stripe = 0}, /* stream */
     {.first = 3, .end = 4, .progress = TE_NO_MEMORY,
      .n_stripes = 1, .first_stripe = 0}, /* per-layer */
-    {.first = 4, .end = 7, .progress = 716,
+    {.first = 4, .end = 7, .progress = 624,
      .n_stripes = 1, .first_stripe = 0}, /* stream */
     {.first = 7, .end = 8, .progress = TE_NO_MEMORY,
      .n_stripes = 1, .first_stripe = 0}, /* per-layer */
@@ -847,7 +835,7 @@ const char *shapes_label(int32_t index)
 
 int8_t *shapes_input(void *arena)
 {
-    return (int8_t *)arena + 0;
+    return (int8_t *)arena + 1628;
 }
 
 int shapes_run(void *arena, int8_t *output)

@@ -6,7 +6,8 @@ te_product_dsp.h names two forms. With them an output is saturated to int8:
     HALF_UP    (constant + floor(acc * 2**places * multiplier / 2**32)) >> shift
     HALF_AWAY  (constant - (acc < 0) + round(acc * 2**places * multiplier / 2**32)) >> shift
 
-where `places` is 1 for HALF_AWAY, and for HALF_UP 8, or less where accumulators have no room for it.
+where `places` is 1 for HALF_AWAY, and for HALF_UP 8, or less where accumulators have no room for
+them.
 """
 
 from __future__ import annotations
