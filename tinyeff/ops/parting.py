@@ -43,7 +43,6 @@ class Cut:
 class Parting(Operator[A], Generic[A]):
     """Base of the operators that cut; `cut` says how."""
 
-
     def cut(self, node: Node[A]) -> Cut:
         """What is cut, and where."""
         raise NotImplementedError

@@ -39,7 +39,6 @@ class PointwiseAttrs:
 class PointwiseTable(Operator[A]):
     """Base of the operators that are a table; one need only say what stands in it."""
 
-
     @abstractmethod
     def table(self, node: Node[A]) -> Array:
         """What -128 to 127 become: int8 of shape (256,)."""

@@ -87,7 +87,6 @@ def clamp_of(node: Node[Pool2DAttrs]) -> tuple[int, int]:
 class Pool2D(Operator[Pool2DAttrs]):
     """Everything but the arithmetic."""
 
-
     @staticmethod
     def shape_of(node: Node[Pool2DAttrs]) -> tuple[int, int, int, int]:
         """(1, rows, columns, channels) of the output."""

@@ -72,7 +72,6 @@ def loops_of(shape: Shape, ranges: Ranges) -> tuple[tuple[int, int], ...]:
 class Slicing(Operator[A]):
     """Base of the operators that slice; `ranges` says which values."""
 
-
     def ranges(self, node: Node[A]) -> Ranges:
         """One range for each dimension of the input."""
         raise NotImplementedError

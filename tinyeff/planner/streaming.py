@@ -38,6 +38,10 @@ def plan_stream(
     space = Space(graph, memory, variants, pushed)
     least = [c.bound_bytes for c in smallest(options)]
     gone = max((memory.buffers[memory.home[tensor]].last for tensor in pushed), default=0)
+    if gone > len(graph.ops):
+        raise UnsupportedError("the input cannot be streamed: an output of the model is the input "
+                               "itself, so that all of it must be kept; use --input-memory "
+                               "resident")
     search = Search(space, [IMPOSSIBLE] * gone + least[gone:])
     if search.smallest() >= IMPOSSIBLE:
         raise UnsupportedError(

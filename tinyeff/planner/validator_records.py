@@ -104,9 +104,12 @@ def _check_tensors(graph: Graph, plan: Plan) -> None:
 
 
 def _streamed(plan: Plan, buffer: Buffer) -> bool:
-    """True where one segment of several operators holds the whole life of the buffer."""
-    return any(s.first <= buffer.first and buffer.last <= s.last and s.last - s.first > 1
-               for s in plan.segments)
+    """True where one segment holds the whole life of the buffer.
+
+    It has several operators, or the caller pushes its input row by row.
+    """
+    return any(s.first <= buffer.first and buffer.last <= s.last
+               and (s.last - s.first > 1 or s.pushed) for s in plan.segments)
 
 
 def _check_place(graph: Graph, plan: Plan, buffer: Buffer) -> None:

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""Random networks over all operators: numpy = LiteRT = C on the host = C on emulated cores."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from tests.networks.batch import Job, run_on_arm, run_on_host
+from tests.networks.strategy import KINDS, Case, networks
+from tests.shared import needs
+from tinyeff.data import random_inputs
+from tinyeff.errors import UnsupportedError
+from tinyeff.interpreter import evaluate
+from tinyeff.ir import Array, Graph, Limits
+from tinyeff.pipeline import compile_graph
+from tinyeff.reader import check_supported, simplify
+from tinyeff.simulator.verify import Oracle
+from tinyeff.targets import target_for
+
+CPUS = ("cortex-m4", "cortex-m0plus")
+QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+
+
+def expected_outputs(graph: Graph, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+    """The outputs by numpy, all of whose tensors equal LiteRT's."""
+    values = evaluate(graph, inputs)
+    known = tuple(i for i in values if graph.tensors[i].source is not None)
+    for index, value in Oracle(graph).run(inputs, known).items():
+        np.testing.assert_array_equal(values[index], value, err_msg=graph.tensors[index].name)
+    return tuple(values[i] for i in graph.outputs)
+
+
+def planned(graph: Graph, case: Case, cpu: str) -> Job:
+    """The program for this CPU; per layer where the input cannot be streamed."""
+    inputs = tuple(x[0] for x in random_inputs(graph, 1))
+    try:
+        limits = Limits(strategy=case.strategy, input_memory=case.input_memory)
+        if case.input_memory == "streamed":
+            limits = Limits(strategy="stream", input_memory="streamed")
+        return Job(compile_graph(graph, target_for(cpu), limits).program, inputs)
+    except UnsupportedError:
+        return Job(compile_graph(graph, target_for(cpu), Limits(strategy="per-layer")).program,
+                   inputs)
+
+
+def drawn(count: int, number: int | None = None) -> list[tuple[Case, Graph, tuple[Array, ...]]]:
+    """So many networks, each simplified, with its expected outputs; numpy = LiteRT is checked."""
+    found: list[tuple[Case, Graph, tuple[Array, ...]]] = []
+
+    @settings(max_examples=count, deadline=None, suppress_health_check=QUIET,
+              phases=[Phase.generate, Phase.shrink], database=None)
+    @given(networks())
+    def check(case: Case) -> None:
+        graph = simplify(case.graph)
+        check_supported(graph)
+        inputs = tuple(x[0] for x in random_inputs(graph, 1))
+        found.append((case, graph, expected_outputs(graph, inputs)))
+
+    (check if number is None else seed(number)(check))()
+    return found
+
+
+def assert_equal(
+    found: Sequence[tuple[Array, ...]], cases: Sequence[tuple[Case, Graph, tuple[Array, ...]]]
+) -> None:
+    """Each result is the expected one."""
+    wrong = []
+    for number, (result, (case, graph, wanted)) in enumerate(zip(found, cases, strict=True)):
+        for index, a, b in zip(graph.outputs, result, wanted, strict=True):
+            if not np.array_equal(a, b):
+                wrong.append(f"{number}: '{graph.tensors[index].name}' of {case}: "
+                             f"{int((a != b).sum())} of {a.size} values differ")
+    assert not wrong, "\n".join(wrong)
+
+
+def check_host(cases: Sequence[tuple[Case, Graph, tuple[Array, ...]]]) -> None:
+    """Half of the networks with each path of kernels, in C with sanitizers."""
+    jobs = [planned(graph, case, CPUS[n % 2]) for n, (case, graph, _) in enumerate(cases)]
+    assert_equal(run_on_host(jobs), cases)
+
+
+@pytest.mark.slow
+def test_200_networks_on_the_host() -> None:
+    cases = drawn(200)
+    check_host(cases)
+    kinds = Counter(kind for case, _, _ in cases for kind in case.kinds)
+    assert sorted(kinds) == KINDS, f"never drawn: {set(KINDS) - set(kinds)}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu", CPUS)
+def test_networks_on_emulated_cores(cpu: str) -> None:
+    needs("unicorn", "capstone", "elftools", "arm-none-eabi-gcc")
+    cases = drawn(40, number=1)
+    assert_equal(run_on_arm([planned(graph, case, cpu) for case, graph, _ in cases], cpu), cases)
+
+
+@pytest.mark.all
+@pytest.mark.parametrize("number", range(20))
+def test_5000_networks(number: int) -> None:
+    needs("unicorn", "capstone", "elftools", "arm-none-eabi-gcc")
+    cases = drawn(250, number + 100)
+    check_host(cases)
+    cpu = CPUS[number % 2]
+    part = cases[:100]
+    assert_equal(run_on_arm([planned(graph, case, cpu) for case, graph, _ in part], cpu), part)
