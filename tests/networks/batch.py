@@ -104,8 +104,8 @@ def _split(jobs: Sequence[Job], data: bytes) -> list[tuple[Array, ...]]:
 
 def _sources(jobs: Sequence[Job]) -> dict[str, str]:
     """{file: text} of all models and of the table of cases; kernels are not among them."""
-    files, table, headers = {}, [], []
-    lines: list[str] = []
+    files: dict[str, str] = {}
+    table, headers, lines = list[str](), list[str](), list[str]()
     for number, job in enumerate(jobs):
         name = f"m{number}"
         sources = emit(job.program, EmitOptions(name))
@@ -146,7 +146,8 @@ def _wrapper(name: str, job: Job, sources: Sources) -> Iterator[str]:
         prefix = name.upper()
         yield f"    int status = {name}_begin(arena);"
         yield f"    for (int y = 0; y < {prefix}_INPUT_ROWS && status == 0; y++) {{"
-        yield f"        status = {name}_push_row(arena, {name}_in_0 + y * {prefix}_INPUT_ROW_BYTES);"
+        row = f"{name}_in_0 + y * {prefix}_INPUT_ROW_BYTES"
+        yield f"        status = {name}_push_row(arena, {row});"
         yield "    }"
         yield f"    return status != 0 ? status : {name}_finish(arena{arguments});"
     yield "}"

@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+
 from tinyeff.ir import Quant
 from tinyeff.ops import operator_of
 from tinyeff.ops.build import GraphBuilder

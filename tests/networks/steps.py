@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+
 from tests.networks.builder import CHANNELS, Network
 from tinyeff.ops import operator as o
 from tinyeff.ops.arg_max import ArgMaxAttrs
@@ -42,7 +43,7 @@ from tinyeff.ops.transpose_conv import TransposeConvAttrs
 from tinyeff.ops.unpack import UnpackAttrs
 
 SPREAD = 74.0
-"""The standard deviation of uniform int8 values; outputs shall spread like that, or half as much."""
+"""The standard deviation of uniform int8 values; outputs shall spread much like that."""
 
 
 def _weights(g: Network, shape: tuple[int, ...], axis: int) -> int:
@@ -125,9 +126,13 @@ def fully_connected(g: Network, kind: str) -> None:
 
 
 def matrix_product(g: Network, kind: str) -> None:
-    x = g.value(lambda shape: len(shape) == 3)
+    x = g.value(lambda shape: 2 < len(shape) < 5)
     if x is None:
         return
+    if len(g.shape(x)) == 4:
+        _, height, width, channels = g.shape(x)
+        matrices = (1, height * width, channels)
+        (x,) = g.add("RESHAPE", [x, g.ints(*matrices)], ReshapeAttrs(matrices), like=x) or (x,)
     adj = g.flag(), g.flag()
     depth = g.shape(x)[-2 if adj[0] else -1]
     columns = g.number(1, 6)
@@ -272,11 +277,18 @@ def resize(g: Network, kind: str) -> None:
 
 def blocks(g: Network, kind: str) -> None:
     x = g.image()
-    if x is not None:
-        block = g.pick([2, 2, 3])
-        if kind == "DEPTH_TO_SPACE" and g.shape(x)[3] % (block * block):
-            kind = "SPACE_TO_DEPTH"
-        g.add(kind, [x], BlockAttrs(block), like=x)
+    if x is None:
+        return
+    block = g.pick([2, 2, 3])
+    _, height, width, depth = g.shape(x)
+    if kind == "DEPTH_TO_SPACE" and depth % (block * block):
+        multiples = (1, 1, 1, block * block)
+        (x,) = g.add("TILE", [x, g.ints(*multiples)], TileAttrs(multiples), like=x) or (x,)
+    if kind == "SPACE_TO_DEPTH" and (height % block or width % block):
+        pads = ((0, 0), (0, -height % block), (-width % block, 0), (0, 0))
+        constant = g.constant(np.array(pads, np.int32))
+        (x,) = g.add("PAD", [x, constant], PadAttrs(pads), like=x) or (x,)
+    g.add(kind, [x], BlockAttrs(block), like=x)
 
 
 def concatenation(g: Network, kind: str) -> None:
@@ -298,7 +310,7 @@ def concatenation(g: Network, kind: str) -> None:
 
 
 def pack(g: Network, kind: str) -> None:
-    x = g.value(lambda shape: 0 < len(shape) < 4)
+    x = g.value(lambda shape: 0 < len(shape) < 5)
     if x is None:
         return
     y = g.value(lambda shape: shape == g.shape(x))
