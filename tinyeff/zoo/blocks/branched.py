@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""Blocks that train in several branches and run as one convolution.
+
+`tinyeff/zoo/deploy.py` turns the trained branches into that convolution; with `Builder.deployed`
+the blocks are built as it from the start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tinyeff.zoo import layers as kinds
+from tinyeff.zoo.blocks.base import Repeated, Row, Squeeze
+from tinyeff.zoo.builder import Builder
+
+
+def branched(
+    net: Builder, x: int, c: int | None, k: int, s: int, groups: int = 1, branches: int = 1,
+    squeeze: Squeeze | None = None,
+) -> int:
+    """The sum of `branches` convolutions k x k, one 1x1 (if k > 1) and the identity (if it fits).
+
+    Each branch has its own batch normalization. `c` None makes all of them depthwise.
+    """
+    def convolution(size: int) -> int:
+        if c is None:
+            return net.depthwise(x, size, s, "none")
+        return net.conv(x, c, size, s, "none", groups)
+
+    fits = s == 1 and c in (None, net.channels(x))
+    if net.deployed:
+        y = convolution(k)
+    else:
+        parts = [convolution(k) for _ in range(branches)]
+        parts += [convolution(1)] if k > 1 else []
+        parts += [net.norm(x)] if fits else []
+        y = net.add(kinds.Add(), *parts) if len(parts) > 1 else parts[0]
+    if squeeze is not None:
+        y = squeeze.apply(net, y, net.channels(x))
+    return net.act(y)
+
+
+@dataclass(frozen=True)
+class RepVGG(Repeated):
+    """RepVGG's block: 3x3, 1x1 and identity; a single 3x3 once deployed.
+
+    With `groups` every other repeat, from the second one, is grouped.
+    """
+
+    groups: int = 1
+
+    def apply(self, net: Builder, x: int) -> int:
+        """All repeats; grouped and dense ones alternate."""
+        for i in range(net.repeats(self.n)):
+            groups = self.groups if i % 2 else 1
+            x = branched(net, x, net.width(self.c), 3, self.s if i == 0 else 1, groups)
+        return x
+
+
+@dataclass(frozen=True)
+class MobileOneStem(Row):
+    """MobileOne's first block: 3x3 and 1x1, with stride 2."""
+
+    c: int
+
+    def apply(self, net: Builder, x: int) -> int:
+        """One block."""
+        return branched(net, x, net.width(self.c), 3, 2)
+
+
+@dataclass(frozen=True)
+class MobileOne(Repeated):
+    """MobileOne's block: depthwise 3x3, then 1x1, each of them in `k` branches and more."""
+
+    k: int = 1
+    squeeze: Squeeze | None = None
+
+    def block(self, net: Builder, x: int, stride: int) -> int:
+        """Depthwise and pointwise."""
+        x = branched(net, x, None, 3, stride, 1, self.k, self.squeeze)
+        return branched(net, x, net.width(self.c), 1, 1, 1, self.k, self.squeeze)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""A network of the zoo as a Keras model, of Keras' own layers only.
+
+Nothing custom is in it, so that a saved model can be loaded anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tinyeff.errors import MissingProgramError
+from tinyeff.worker import HOW_TO_GET
+from tinyeff.zoo import layers as kinds
+from tinyeff.zoo.layers import Kind, Network, Shape
+
+
+def keras_module() -> Any:
+    """The module keras; MissingProgramError where it is not installed."""
+    try:
+        import keras
+    except ImportError as error:
+        raise MissingProgramError("building networks needs TensorFlow, which is not installed: "
+                                  f"{HOW_TO_GET}") from error
+    return keras
+
+
+def keras_model(network: Network, seed: int | None = None) -> Any:
+    """The network as a keras.Model with freshly initialized weights.
+
+    Inputs are (batch, rows, columns, channels). `seed` makes the weights the same each time.
+    """
+    keras = keras_module()
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
+    values: list[Any] = []
+    names: dict[str, int] = {}
+    for layer in network.layers:
+        kind = type(layer.kind).__name__.lower()
+        number = names[kind] = names.get(kind, 0) + 1
+        inputs = [values[i] for i in layer.inputs]
+        values.append(_apply(keras, layer.kind, inputs, layer.shape, f"{kind}_{number}"))
+    return keras.Model(values[0], values[-1], name=network.name.replace(".", "_"))
+
+
+def _apply(keras: Any, kind: Kind, inputs: list[Any], shape: Shape, name: str) -> Any:
+    """The Keras tensor of a layer called `name`, of output `shape`, on the tensors `inputs`."""
+    layers = keras.layers
+    match kind:
+        case kinds.Input():
+            return keras.Input(kind.shape, name="input")
+        case kinds.Conv():
+            return layers.Conv2D(
+                kind.filters, kind.kernel, kind.stride, kind.padding, groups=kind.groups,
+                use_bias=kind.bias, name=name, kernel_initializer="he_normal")(inputs[0])
+        case kinds.Depthwise():
+            return layers.DepthwiseConv2D(
+                kind.kernel, kind.stride, kind.padding, use_bias=kind.bias, name=name,
+                depthwise_initializer="he_normal")(inputs[0])
+        case kinds.Dense():
+            return layers.Dense(kind.units, use_bias=kind.bias, name=name)(inputs[0])
+        case kinds.Norm():
+            return layers.BatchNormalization(name=name)(inputs[0])
+        case kinds.Activation():
+            return layers.Activation(kind.function, name=name)(inputs[0])
+        case kinds.MaxPool():
+            return layers.MaxPooling2D(kind.kernel, kind.stride, kind.padding, name=name)(inputs[0])
+        case kinds.AveragePool():
+            return layers.AveragePooling2D(kind.kernel, kind.stride, kind.padding,
+                                           name=name)(inputs[0])
+        case kinds.GlobalPool():
+            return layers.GlobalAveragePooling2D(keepdims=kind.keep, name=name)(inputs[0])
+        case kinds.Add() | kinds.Multiply() | kinds.Concat():
+            joined = {"Add": layers.Add, "Multiply": layers.Multiply, "Concat": layers.Concatenate}
+            return joined[type(kind).__name__](name=name)(inputs)
+        case kinds.Flatten():
+            return layers.Flatten(name=name)(inputs[0])
+        case kinds.Dropout():
+            return layers.Dropout(kind.rate, name=name)(inputs[0])
+        case kinds.Slice():
+            return inputs[0][..., kind.first:kind.last]
+        case kinds.PadChannels():
+            # Channels last, but said to come first: what is padded are columns and channels.
+            return layers.ZeroPadding2D(((0, 0), (0, kind.more)), data_format="channels_first",
+                                        name=name)(inputs[0])
+        case kinds.Shuffle():
+            return _shuffled(keras, kind.groups, inputs[0], shape, name)
+    raise AssertionError(kind)
+
+
+def _shuffled(keras: Any, groups: int, x: Any, shape: Shape, name: str) -> Any:
+    """Channels as (groups, members), exchanged; three dimensions beside the batch are enough."""
+    pixels, channels = math.prod(shape[:-1]), shape[-1]
+    x = keras.layers.Reshape((pixels, groups, channels // groups), name=f"{name}_split")(x)
+    x = keras.layers.Permute((1, 3, 2), name=f"{name}_exchange")(x)
+    return keras.layers.Reshape(shape, name=f"{name}_join")(x)

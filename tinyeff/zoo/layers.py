@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: MIT
+"""The layers that networks of the zoo are made of, as data: shapes, parameters, work.
+
+A network is a list of layers, each of which names the layers that it reads. From the same list
+are counted parameters and multiply-accumulates, built a Keras model (`keras_model.py`) and a graph
+that the planner takes (`graph.py`), so that no two of them can disagree.
+
+Shapes leave the batch out: (rows, columns, channels) of a map, (channels,) of a vector.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+Shape = tuple[int, ...]
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a layer does. Unless it says otherwise its output has the shape of its first input."""
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """Shape of the output for inputs of these shapes."""
+        return inputs[0]
+
+    def parameters(self, inputs: tuple[Shape, ...]) -> int:
+        """How many values are trained (moving statistics are not)."""
+        return 0
+
+    def macs(self, inputs: tuple[Shape, ...]) -> int:
+        """Multiply-accumulates of one inference; taps in the padding count."""
+        return 0
+
+
+@dataclass(frozen=True)
+class Input(Kind):
+    """What the network is given."""
+
+    shape: Shape
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """The shape given."""
+        return self.shape
+
+
+@dataclass(frozen=True)
+class Windowed(Kind):
+    """What moves a window over rows and columns; `padding` is "same" or "valid", as in Keras."""
+
+    kernel: Pair
+    stride: Pair = (1, 1)
+    padding: str = "same"
+
+    def window_shape(self, shape: Shape) -> Pair:
+        """Rows and columns of the output."""
+        if self.padding == "same":
+            rows, columns = (-(-n // s) for n, s in zip(shape, self.stride, strict=False))
+        else:
+            rows, columns = ((n - k) // s + 1 for n, k, s in
+                             zip(shape, self.kernel, self.stride, strict=False))
+        return rows, columns
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """As many channels as before."""
+        return (*self.window_shape(inputs[0]), inputs[0][-1])
+
+
+@dataclass(frozen=True)
+class Conv(Windowed):
+    """A convolution, in `groups` that see their share of the channels only."""
+
+    filters: int = 1
+    groups: int = 1
+    bias: bool = False
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """`filters` channels."""
+        return (*self.window_shape(inputs[0]), self.filters)
+
+    def weights(self, inputs: tuple[Shape, ...]) -> int:
+        """Elements of the kernel."""
+        return math.prod(self.kernel) * inputs[0][-1] // self.groups * self.filters
+
+    def parameters(self, inputs: tuple[Shape, ...]) -> int:
+        """Kernel and bias."""
+        return self.weights(inputs) + (self.filters if self.bias else 0)
+
+    def macs(self, inputs: tuple[Shape, ...]) -> int:
+        """The whole kernel at each pixel of the output."""
+        return math.prod(self.window_shape(inputs[0])) * self.weights(inputs)
+
+
+@dataclass(frozen=True)
+class Depthwise(Windowed):
+    """A convolution of each channel for itself."""
+
+    bias: bool = False
+
+    def parameters(self, inputs: tuple[Shape, ...]) -> int:
+        """Kernel and bias."""
+        return (math.prod(self.kernel) + self.bias) * inputs[0][-1]
+
+    def macs(self, inputs: tuple[Shape, ...]) -> int:
+        """The whole kernel at each pixel of the output."""
+        return math.prod(self.output_shape(inputs)) * math.prod(self.kernel)
+
+
+@dataclass(frozen=True)
+class MaxPool(Windowed):
+    """The largest value of each window."""
+
+
+@dataclass(frozen=True)
+class AveragePool(Windowed):
+    """The mean of each window; taps in the padding do not count."""
+
+
+@dataclass(frozen=True)
+class Dense(Kind):
+    """A fully connected layer."""
+
+    units: int
+    bias: bool = True
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """`units` channels."""
+        return (self.units,)
+
+    def parameters(self, inputs: tuple[Shape, ...]) -> int:
+        """Kernel and bias."""
+        return (inputs[0][-1] + self.bias) * self.units
+
+    def macs(self, inputs: tuple[Shape, ...]) -> int:
+        """One per weight."""
+        return inputs[0][-1] * self.units
+
+
+@dataclass(frozen=True)
+class Norm(Kind):
+    """Batch normalization: gamma and beta are trained, mean and variance are not."""
+
+    def parameters(self, inputs: tuple[Shape, ...]) -> int:
+        """Gamma and beta."""
+        return 2 * inputs[0][-1]
+
+
+@dataclass(frozen=True)
+class Activation(Kind):
+    """A function of each value, by its Keras name; "softmax" is of each pixel's channels."""
+
+    function: str
+
+
+@dataclass(frozen=True)
+class Add(Kind):
+    """The sum of its inputs."""
+
+
+@dataclass(frozen=True)
+class Multiply(Kind):
+    """The product of a map and a gate per channel."""
+
+
+@dataclass(frozen=True)
+class Concat(Kind):
+    """Its inputs side by side, along the channels."""
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """All channels together."""
+        return (*inputs[0][:-1], sum(shape[-1] for shape in inputs))
+
+
+@dataclass(frozen=True)
+class Slice(Kind):
+    """Channels [first, last)."""
+
+    first: int
+    last: int
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """The channels that are kept."""
+        return (*inputs[0][:-1], self.last - self.first)
+
+
+@dataclass(frozen=True)
+class PadChannels(Kind):
+    """`more` channels of zeros behind those that are there."""
+
+    more: int
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """More channels."""
+        return (*inputs[0][:-1], inputs[0][-1] + self.more)
+
+
+@dataclass(frozen=True)
+class Shuffle(Kind):
+    """Channel i of group j becomes channel j of group i: ShuffleNet's permutation."""
+
+    groups: int
+
+
+@dataclass(frozen=True)
+class GlobalPool(Kind):
+    """The mean over all rows and columns, as a vector or (`keep`) as a map of one pixel."""
+
+    keep: bool = False
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """One value per channel."""
+        return (1, 1, inputs[0][-1]) if self.keep else (inputs[0][-1],)
+
+
+@dataclass(frozen=True)
+class Flatten(Kind):
+    """All values as one vector."""
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """One dimension."""
+        return (math.prod(inputs[0]),)
+
+
+@dataclass(frozen=True)
+class Dropout(Kind):
+    """In training, forgets a fraction of the values."""
+
+    rate: float
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer in its place: what it does, the layers that it reads, and its output's shape."""
+
+    kind: Kind
+    inputs: tuple[int, ...]
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers in execution order; the first is the input, the last the output."""
+
+    name: str
+    layers: tuple[Layer, ...]
+
+    def input_shapes(self, layer: Layer) -> tuple[Shape, ...]:
+        """The shapes of what a layer reads."""
+        return tuple(self.layers[i].shape for i in layer.inputs)
+
+    @property
+    def parameters(self) -> int:
+        """Values that are trained: batch normalization counts with gamma and beta."""
+        return sum(x.kind.parameters(self.input_shapes(x)) for x in self.layers)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+        return sum(x.kind.macs(self.input_shapes(x)) for x in self.layers)
