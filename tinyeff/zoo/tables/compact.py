@@ -9,6 +9,7 @@ from tinyeff.zoo.blocks import (
     Conv,
     ConvClasses,
     Fire,
+    Flatten,
     Ghost,
     MaxPool,
     Pool,
@@ -106,7 +107,7 @@ GHOSTNET = Architecture("ghostnet", "GhostNet", "Han et al. 2020", (
     Conv(960),
     Pool(keep=True),
     Conv(1280, fixed=True, norm=False, bias=True),
-    Pool(),
+    Flatten(),
     Classes(),
 ), divisor=4)
 

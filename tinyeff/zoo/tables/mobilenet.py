@@ -10,6 +10,7 @@ from tinyeff.zoo.blocks import (
     Bneck,
     Classes,
     Conv,
+    Flatten,
     FusedInverted,
     Inverted,
     Pool,
@@ -74,7 +75,7 @@ MOBILENET_V3_SMALL = Architecture("mobilenet_v3_small", "MobileNetV3", "Howard e
     Conv(576),
     Pool(keep=True),
     Conv(1024, at_least=1, norm=False, bias=True),
-    Pool(),
+    Flatten(),
     Classes(),
 ), activation="hard_silu")
 
@@ -96,7 +97,7 @@ MOBILENET_V3_LARGE = Architecture("mobilenet_v3_large", "MobileNetV3", "Howard e
     Conv(960),
     Pool(keep=True),
     Conv(1280, at_least=1, norm=False, bias=True),
-    Pool(),
+    Flatten(),
     Classes(),
 ), activation="hard_silu")
 
@@ -127,7 +128,7 @@ MOBILENET_V4_CONV_SMALL = Architecture(
         Conv(960),
         Pool(keep=True),
         Conv(1280, at_least=1),
-        Pool(),
+        Flatten(),
         Classes(),
     ))
 
@@ -157,7 +158,7 @@ MOBILENET_V4_CONV_MEDIUM = Architecture(
         Conv(960),
         Pool(keep=True),
         Conv(1280, at_least=1),
-        Pool(),
+        Flatten(),
         Classes(),
     ), (256, 256, 3))
 

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+"""A network of the zoo as a float graph, without weights: for the planner, in milliseconds.
+
+The graph has the operators that TensorFlow's converter makes of the network's Keras model
+(activations fused, constants folded), so that its plan is the one that the real model will get.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from tinyeff.ir import Array, Graph, Tensor
+from tinyeff.ops import operator as o
+from tinyeff.ops.add import ElementwiseAttrs
+from tinyeff.ops.build import GraphBuilder
+from tinyeff.ops.concatenation import ConcatenationAttrs
+from tinyeff.ops.conv_2d import Conv2DAttrs
+from tinyeff.ops.fully_connected import FullyConnectedAttrs
+from tinyeff.ops.mean import MeanAttrs
+from tinyeff.ops.operator import Padding
+from tinyeff.ops.pad import PadAttrs
+from tinyeff.ops.pointwise_table import PointwiseAttrs
+from tinyeff.ops.pooling import Pool2DAttrs
+from tinyeff.ops.reshape import ReshapeAttrs
+from tinyeff.ops.softmax import SoftmaxAttrs
+from tinyeff.ops.strided_slice import StridedSliceAttrs
+from tinyeff.ops.transpose import TransposeAttrs
+from tinyeff.zoo import layers as kinds
+from tinyeff.zoo.layers import Layer, Network, Shape
+
+FUSED = {"relu": "relu", "relu6": "relu6", "hard_sigmoid": "relu6"}
+"""Activation -> what the operator before it takes over. A hard sigmoid is relu6(x + 3) / 6."""
+
+
+def float_graph(network: Network) -> Graph:
+    """The graph of a network in deployed form (no batch normalization is left in it).
+
+    Weights are zeros that take no memory; what is planned does not depend on them.
+    """
+    return _Writer(network).graph()
+
+
+class _Writer:
+    """Writes layers into a GraphBuilder; `values` are the tensors of the layers so far."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.builder = GraphBuilder(network.name)
+        self.values: list[int] = []
+        self._fused = self._activations()
+
+    def _activations(self) -> dict[int, int]:
+        """Layer -> the activation behind it that becomes part of it."""
+        readers: dict[int, list[int]] = {}
+        for number, layer in enumerate(self.network.layers):
+            for i in layer.inputs:
+                readers.setdefault(i, []).append(number)
+        takes = (kinds.Conv, kinds.Depthwise, kinds.Dense, kinds.Add)
+        return {
+            i: users[0] for i, users in readers.items()
+            if len(users) == 1 and isinstance(self.network.layers[i].kind, takes)
+            and getattr(self.network.layers[users[0]].kind, "function", "") in FUSED
+        }
+
+    def graph(self) -> Graph:
+        """The whole network."""
+        for number, layer in enumerate(self.network.layers):
+            after = self._fused.get(number)
+            function = "none"
+            if after is not None:
+                function = FUSED[vars(self.network.layers[after].kind)["function"]]
+            self.values.append(self._write(number, layer, function))
+        graph = self.builder.graph(self.values[-1])
+        return replace(graph, inputs=(self.values[0],))
+
+    def _op(self, kind: str, inputs: list[int | None], attrs: object) -> int:
+        return self.builder.op(kind, inputs, attrs, dtype="float32")
+
+    def _zeros(self, *shape: int) -> int:
+        data = np.broadcast_to(np.zeros((), np.float32), shape)
+        return self._constant(data)
+
+    def _constant(self, data: Array) -> int:
+        return self.builder.add_tensor(Tensor("", data.shape, str(data.dtype), None, data))
+
+    def _integers(self, *values: int) -> int:
+        return self._constant(np.array(values, np.int32))
+
+    def _write(self, number: int, layer: Layer, function: str) -> int:
+        inputs = [self.values[i] for i in layer.inputs]
+        shapes = self.network.input_shapes(layer)
+        kind = layer.kind
+        match kind:
+            case kinds.Input():
+                return self.builder.add_tensor(Tensor("input", (1, *kind.shape), "float32"))
+            case kinds.Conv() | kinds.Depthwise():
+                return self._convolution(kind, inputs[0], shapes[0], function)
+            case kinds.Dense():
+                weights = self._zeros(kind.units, shapes[0][-1])
+                bias = self._zeros(kind.units) if kind.bias else None
+                return self._op("FULLY_CONNECTED", [inputs[0], weights, bias],
+                                FullyConnectedAttrs(function))
+            case kinds.Activation():
+                return self._activation(kind.function, layer.inputs[0], inputs[0])
+            case kinds.MaxPool() | kinds.AveragePool():
+                name = "MAX_POOL_2D" if isinstance(kind, kinds.MaxPool) else "AVERAGE_POOL_2D"
+                return self._op(name, [inputs[0]], Pool2DAttrs(
+                    kind.kernel, kind.stride, _padding(kind, shapes[0])))
+            case kinds.Add():
+                value = inputs[0]
+                for i, other in enumerate(inputs[1:], 2):
+                    last = i == len(inputs)
+                    value = self._op("ADD", [value, other],
+                                     ElementwiseAttrs(function if last else "none"))
+                return value
+            case kinds.Multiply():
+                return self._op("MUL", [*inputs], ElementwiseAttrs())
+            case kinds.Concat():
+                return self._op("CONCATENATION", [*inputs], ConcatenationAttrs(-1))
+            case kinds.GlobalPool():
+                return self._op("MEAN", [inputs[0], self._integers(1, 2)],
+                                MeanAttrs((1, 2), kind.keep))
+            case kinds.Dropout():
+                return inputs[0]
+            case _:
+                return self._moved(kind, inputs[0], shapes[0], layer.shape)
+
+    def _convolution(
+        self, kind: kinds.Conv | kinds.Depthwise, x: int, shape: Shape, function: str,
+    ) -> int:
+        attrs = Conv2DAttrs(kind.stride, (1, 1), _padding(kind, shape), function)
+        if isinstance(kind, kinds.Depthwise):
+            weights, channels = self._zeros(1, *kind.kernel, shape[-1]), shape[-1]
+        else:
+            channels = kind.filters
+            weights = self._zeros(channels, *kind.kernel, shape[-1] // kind.groups)
+        name = "DEPTHWISE_CONV_2D" if isinstance(kind, kinds.Depthwise) else "CONV_2D"
+        return self._op(name, [x, weights, self._zeros(channels)], attrs)
+
+    def _activation(self, function: str, layer: int, x: int) -> int:
+        fused = layer in self._fused
+        if function == "hard_sigmoid":
+            if not fused:
+                x = self._op("ADD", [x, self._zeros()], ElementwiseAttrs("relu6"))
+            return self._op("MUL", [x, self._zeros()], ElementwiseAttrs())
+        if fused:
+            return x
+        if function == "silu":
+            return self._op("MUL", [x, self._op("LOGISTIC", [x], PointwiseAttrs())],
+                            ElementwiseAttrs())
+        if function == "softmax":
+            return self._op("SOFTMAX", [x], SoftmaxAttrs())
+        plain = {"relu": "RELU", "relu6": "RELU6", "sigmoid": "LOGISTIC",
+                 "hard_silu": "HARD_SWISH"}
+        return self._op(plain[function], [x], PointwiseAttrs())
+
+    def _moved(self, kind: kinds.Kind, x: int, shape: Shape, result: Shape) -> int:
+        """Layers that compute nothing and move channels only."""
+        match kind:
+            case kinds.Flatten():
+                return self._reshape(x, result)
+            case kinds.Slice():
+                zeros = (0,) * len(shape)
+                every = (1 << len(shape)) - 1
+                begin, end = (*zeros, kind.first), (*zeros, kind.last)
+                strides = (1,) * (len(shape) + 1)
+                return self._op("STRIDED_SLICE", [x, *(self._integers(*v)
+                                                       for v in (begin, end, strides))],
+                                StridedSliceAttrs(begin, end, strides, every, every))
+            case kinds.PadChannels():
+                pads = ((0, 0), (0, 0), (0, 0), (0, kind.more))
+                table = self._constant(np.array(pads, np.int32))
+                return self._op("PAD", [x, table], PadAttrs(pads))
+            case kinds.Shuffle():
+                pixels, groups = math.prod(shape[:-1]), kind.groups
+                x = self._reshape(x, (pixels, groups, shape[-1] // groups))
+                x = self._op("TRANSPOSE", [x, self._integers(0, 1, 3, 2)],
+                             TransposeAttrs((0, 1, 3, 2)))
+                return self._reshape(x, result)
+        raise AssertionError(kind)
+
+    def _reshape(self, x: int, shape: Shape) -> int:
+        full = (1, *shape)
+        return self._op("RESHAPE", [x, self._integers(*full)], ReshapeAttrs(full))
+
+
+def _padding(kind: kinds.Windowed, shape: Shape) -> Padding:
+    """Padding on each side, as "same" spreads it."""
+    scheme = o.VALID if kind.padding == "valid" else o.SAME
+    return o.padding_of(scheme, (shape[0], shape[1]), kind.kernel, kind.stride)
