@@ -357,6 +357,73 @@ def quantize(
     return 0
 
 
+Width = Annotated[float | None, typer.Option(
+    metavar="W", help="Multiplies the channels of every layer, e.g. 0.35.")]
+Resolution = Annotated[int | None, typer.Option(
+    metavar="R", help="Rows and columns of the image; the paper's unless given.")]
+ClassCount = Annotated[int | None, typer.Option("--classes", metavar="N", help="Classes.")]
+Channels = Annotated[int | None, typer.Option(
+    metavar="N", help="Channels of the image, e.g. 1 for grey.")]
+
+
+@app.command()
+@takes_options
+def models(
+    output: OutputOptions,
+    names: Annotated[list[str] | None, typer.Argument(
+        metavar="[NAME]...", help="Names, or parts of names or families; all unless given.")] = None,
+    width: Width = None,
+    resolution: Resolution = None,
+    classes: ClassCount = None,
+    channels: Channels = None,
+    memory: Annotated[bool, typer.Option(
+        "--memory", help="Plan each of them as well: flash and SRAM. Takes a second each.")] = False,
+    cpu: Annotated[str, typer.Option(metavar="CPU", help="For --memory.")] = "cortex-m4",
+) -> int:
+    """List the networks of the zoo, with exact counts of parameters and work."""
+    from tinyeff.console import networks
+    from tinyeff.targets import target_for
+
+    terminal = _terminal(output)
+    target_for(cpu)
+    scale = networks.Scale(width, resolution, classes, channels)
+    with terminal.progress("planning") as progress:
+        found = networks.entries(networks.chosen(names or ()), scale, cpu, memory, progress)
+    terminal.result(networks.models_object(found, cpu))
+    terminal.say(networks.models_table(found))
+    return 0
+
+
+@app.command()
+@takes_options
+def build(
+    name: Annotated[str, typer.Argument(
+        metavar="NAME", help="A network (tinyeff models lists them); or with --deploy a file.")],
+    output: OutputOptions,
+    file: Annotated[str, typer.Option(
+        "--output", "-o", metavar="FILE", help="The .keras file to write.")],
+    width: Width = None,
+    resolution: Resolution = None,
+    classes: ClassCount = None,
+    channels: Channels = None,
+    deploy: Annotated[bool, typer.Option(
+        "--deploy", help="The form that runs: branches joined, batch normalization folded. NAME "
+        "may be a trained .keras or .h5 file.")] = False,
+) -> int:
+    """Build a network of the zoo as an untrained Keras model, or deploy a trained one."""
+    from tinyeff.console import networks
+
+    terminal = _terminal(output)
+    scale = networks.Scale(width, resolution, classes, channels)
+    result = networks.built(name, scale, deploy, Path(file))
+    terminal.result(result)
+    first, *rest = networks.build_lines(result)
+    terminal.headline(first)
+    for line in rest:
+        terminal.say(line)
+    return 0
+
+
 @app.command()
 @takes_options
 def boards(

@@ -26,14 +26,22 @@ def job(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     if path.is_dir():
         function, names = _saved_model(path)
     else:
-        check_file(path, folder)
-        function, names = _keras_model(_load(_well_named(path, folder)))
+        function, names = _keras_model(load_model(path, folder))
     import tensorflow as tf
 
     concrete, keep_alive = function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], keep_alive)
     (folder / FLATBUFFER).write_bytes(converter.convert())
     return names
+
+
+def load_model(path: Path, folder: Path) -> Any:
+    """The Keras model of a file, which is looked at first: no code from it is run.
+
+    `folder` is for files of the moment.
+    """
+    check_file(path, folder)
+    return _load(_well_named(path, folder))
 
 
 def _well_named(path: Path, folder: Path) -> Path:

@@ -9,7 +9,7 @@ import pkgutil
 
 from tinyeff.errors import UsageError
 from tinyeff.zoo import tables
-from tinyeff.zoo.architecture import Architecture
+from tinyeff.zoo.architectures import Architecture
 
 
 def _found() -> dict[str, Architecture]:

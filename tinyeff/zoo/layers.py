@@ -3,7 +3,7 @@
 
 A network is a list of layers, each of which names the layers that it reads. From the same list
 are counted parameters and multiply-accumulates, built a Keras model (`keras_model.py`) and a graph
-that the planner takes (`graph.py`), so that no two of them can disagree.
+that the planner takes (`graphs.py`), so that no two of them can disagree.
 
 Shapes leave the batch out: (rows, columns, channels) of a map, (channels,) of a vector.
 """

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tinyeff.zoo.architecture import Architecture
+from tinyeff.zoo.architectures import Architecture
 from tinyeff.zoo.blocks import Classes, MobileOne, MobileOneStem, Pool, RepVGG, Squeeze
 
 Widths = tuple[int, int, int, int, int]

@@ -7,7 +7,7 @@ models. The int4 variants are given in the float form that they were quantized f
 
 from __future__ import annotations
 
-from tinyeff.zoo.architecture import Architecture
+from tinyeff.zoo.architectures import Architecture
 from tinyeff.zoo.blocks import Classes, Conv, Inverted, Pool, Row, Squeeze
 
 MCUNET, MCUNET_V2 = "Lin et al. 2020", "Lin et al. 2021"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinyeff.zoo.architecture import Architecture
+from tinyeff.zoo.architectures import Architecture
 from tinyeff.zoo.blocks import (
     Bneck,
     Classes,
@@ -41,7 +41,7 @@ MOBILENET_V1 = Architecture("mobilenet_v1", "MobileNetV1", "Howard et al. 2017",
                             activation="relu6")
 
 QUANTIZATION_FRIENDLY = Architecture(
-    "mobilenet_v1_quantization_friendly", "MobileNetV1", "Sheng et al. 2018", _v1(True))
+    "mobilenet_v1_quant_friendly", "MobileNetV1", "Sheng et al. 2018", _v1(True))
 
 MOBILENET_V2 = Architecture("mobilenet_v2", "MobileNetV2", "Sandler et al. 2018", (
     Conv(32, 3, 2),

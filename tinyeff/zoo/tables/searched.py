@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinyeff.zoo.architecture import Architecture
+from tinyeff.zoo.architectures import Architecture
 from tinyeff.zoo.blocks import Classes, Conv, Inverted, Pool, Row, Squeeze
 
 _SE = Squeeze(0.25, of_input=True)
@@ -108,24 +108,6 @@ EFFICIENTNET_B0 = Architecture("efficientnet_b0", "EfficientNet", "Tan and Le 20
 #                  width, depth, resolution
 _COEFFICIENTS = ((1.0, 1.1, 240), (1.1, 1.2, 260), (1.2, 1.4, 300), (1.4, 1.8, 380),
                  (1.6, 2.2, 456), (1.8, 2.6, 528), (2.0, 3.1, 600))
-
-
-def compound_scaling(
-    base: Architecture, phi: float, alpha: float = 1.2, beta: float = 1.1, gamma: float = 1.15,
-) -> Architecture:
-    """`base` scaled by the rule of EfficientNet's section 3.3.
-
-    Depth grows by alpha ** phi, width by beta ** phi and resolution by gamma ** phi. The defaults
-    are the paper's, for which alpha * beta**2 * gamma**2 is about 2: each step of phi doubles the
-    work. phi may be negative.
-
-    >>> compound_scaling(EFFICIENTNET_B0, 1).input_shape
-    (258, 258, 3)
-    """
-    rows, columns, channels = base.input_shape
-    shape = (round(rows * gamma ** phi), round(columns * gamma ** phi), channels)
-    return replace(base, name=f"{base.name}_phi_{phi:g}", width=base.width * beta ** phi,
-                   depth=base.depth * alpha ** phi, input_shape=shape)
 
 
 _MIX_SE = Squeeze(0.5, of_input=True, act="silu")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tinyeff.zoo.architecture import Architecture
+from tinyeff.zoo.architectures import Architecture
 from tinyeff.zoo.blocks import Classes, Conv, Flatten, Full, Pool, Residual, Row, Separable
 
 MLPERF = "Banbury et al. 2021 (MLPerf Tiny)"
