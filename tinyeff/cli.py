@@ -371,13 +371,15 @@ Channels = Annotated[int | None, typer.Option(
 def models(
     output: OutputOptions,
     names: Annotated[list[str] | None, typer.Argument(
-        metavar="[NAME]...", help="Names, or parts of names or families; all unless given.")] = None,
+        metavar="[NAME]...", help="Names, or parts of names or families; all unless given.",
+    )] = None,
     width: Width = None,
     resolution: Resolution = None,
     classes: ClassCount = None,
     channels: Channels = None,
     memory: Annotated[bool, typer.Option(
-        "--memory", help="Plan each of them as well: flash and SRAM. Takes a second each.")] = False,
+        "--memory", help="Plan each of them too: flash and SRAM. Takes a second each.",
+    )] = False,
     cpu: Annotated[str, typer.Option(metavar="CPU", help="For --memory.")] = "cortex-m4",
 ) -> int:
     """List the networks of the zoo, with exact counts of parameters and work."""

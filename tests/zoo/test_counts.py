@@ -51,7 +51,8 @@ def test_mlperf_tiny_does_the_published_work(name: str, macs: int) -> None:
 
 
 @pytest.mark.parametrize(("name", "file"), [
-    ("mlperf_vww", "vww_96.h5"), ("mlperf_ic", "ic_resnet8.h5"), ("mlperf_ad", "ad_autoencoder.h5")])
+    ("mlperf_vww", "vww_96.h5"), ("mlperf_ic", "ic_resnet8.h5"),
+    ("mlperf_ad", "ad_autoencoder.h5")])
 def test_mlperf_tiny_has_the_parameters_of_its_own_files(name: str, file: str) -> None:
     needs("h5py")
     import h5py

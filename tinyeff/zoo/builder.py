@@ -118,7 +118,8 @@ class Builder:
 
     def slice(self, x: int, first: int, last: int) -> int:
         """Channels [first, last) of a value."""
-        return x if (first, last) == (0, self.channels(x)) else self.add(kinds.Slice(first, last), x)
+        whole = (first, last) == (0, self.channels(x))
+        return x if whole else self.add(kinds.Slice(first, last), x)
 
     def concat(self, *values: int) -> int:
         """Values side by side."""

@@ -14,10 +14,10 @@ import numpy as np
 
 from tinyeff.ir import Array, Graph, Tensor
 from tinyeff.ops import operator as o
-from tinyeff.ops.add import ElementwiseAttrs
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.concatenation import ConcatenationAttrs
 from tinyeff.ops.conv_2d import Conv2DAttrs
+from tinyeff.ops.elementwise import ElementwiseAttrs
 from tinyeff.ops.fully_connected import FullyConnectedAttrs
 from tinyeff.ops.mean import MeanAttrs
 from tinyeff.ops.operator import Padding
@@ -120,6 +120,8 @@ class _Writer:
                 return self._op("MUL", [*inputs], ElementwiseAttrs())
             case kinds.Concat():
                 return self._op("CONCATENATION", [*inputs], ConcatenationAttrs(-1))
+            case kinds.GlobalPool() if kind.keep and shapes[0] == layer.shape:
+                return inputs[0]
             case kinds.GlobalPool():
                 return self._op("MEAN", [inputs[0], self._integers(1, 2)],
                                 MeanAttrs((1, 2), kind.keep))

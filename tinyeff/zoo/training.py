@@ -55,11 +55,12 @@ def distiller(
         raise UsageError(f"the student's output is {student.output_shape[1:]}, the teacher's "
                          f"{teacher.output_shape[1:]}; they must have the same classes")
     ops = keras.ops
+    base: Any = keras.Model
 
     def logits(outputs: Any) -> Any:
         return outputs if from_logits else ops.log(ops.clip(outputs, 1e-7, 1.0))
 
-    class Distiller(keras.Model):  # type: ignore[misc]
+    class Distiller(base):  # type: ignore[misc]
         """Trains `student`; calling it is calling the student."""
 
         def __init__(self) -> None:

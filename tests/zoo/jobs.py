@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""A process that builds many networks, so that TensorFlow starts once for all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyeff import zoo
+from tinyeff.reader import keras_job
+from tinyeff.worker import main
+
+
+def settle(model: Any, samples: Any) -> None:
+    """Give batch normalization the statistics of `samples`, and any gamma and beta."""
+    rng = np.random.default_rng(0)
+    norms = [x for x in model.layers if type(x).__name__ == "BatchNormalization"]
+    for norm in norms:
+        norm.momentum = 0.0
+        size = norm.moving_mean.shape
+        if norm.scale:
+            norm.gamma.assign(rng.uniform(0.5, 1.5, size))
+        if norm.center:
+            norm.beta.assign(rng.normal(0.0, 0.2, size))
+    model(samples, training=True)
+    for norm in norms:  # channels that hardly vary would magnify every rounding
+        variance = np.asarray(norm.moving_variance)
+        norm.moving_variance.assign(variance + variance.mean())
+
+
+def job(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
+    """Build, settle, deploy and convert each network of task["networks"]."""
+    return {name: one(folder / name, **arguments)
+            for name, arguments in task["networks"].items()}
+
+
+def one(folder: Path, name: str, **scale: Any) -> dict[str, Any]:
+    """A folder with model.tflite, the float network; and what was seen on the way."""
+    folder.mkdir()
+    model = zoo.build(name, **scale, seed=1)
+    samples = np.random.default_rng(1).normal(0, 1, (8, *model.input_shape[1:])).astype(np.float32)
+    settle(model, samples)
+    plain = zoo.deploy(model)
+    wanted, found = (np.asarray(m(samples[:2], training=False)) for m in (model, plain))
+    plain.save(folder / "plain.keras")
+    names = keras_job.job(folder, {"path": str(folder / "plain.keras")})
+    trained = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+    return {**names, "parameters": trained, "parameters_deploy": int(plain.count_params()),
+            "largest": float(np.abs(wanted).max()),
+            "difference": float(np.abs(wanted - found).max())}
+
+
+if __name__ == "__main__":
+    main(job)

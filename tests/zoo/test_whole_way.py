@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT
+"""Every family at a small size: built, deployed, quantized, planned, and bit for bit in C."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.shared import needs
+from tinyeff import pipeline, zoo
+from tinyeff.emitter import EmitOptions, emit
+from tinyeff.ir import Array, Graph, Limits
+from tinyeff.reader.flatbuffer import parse
+from tinyeff.reader.keras import arrange
+from tinyeff.selection import select
+from tinyeff.simulator.emulator import emulate
+from tinyeff.simulator.host import HostProgram
+from tinyeff.targets import target_for
+from tinyeff.worker import run_job
+from tinyeff.zoo.catalog import CATALOG
+
+Case = tuple[str, dict[str, Any]]
+SMALL: dict[str, Any] = {"width": 0.25, "resolution": 32, "classes": 4}
+SAMPLE: tuple[Case, ...] = (
+    ("mobileone_s0", {**SMALL, "width": 0.125}),
+    ("mobilenet_v3_small", SMALL),
+    ("shufflenet_v2_0.5", SMALL),
+)
+"""What `make test` takes the whole way."""
+
+REST: tuple[Case, ...] = (
+    ("mobilenet_v1", SMALL),
+    ("mobilenet_v1_quant_friendly", SMALL),
+    ("mobilenet_v2", {**SMALL, "channels": 1}),
+    ("mobilenet_v4_conv_small", SMALL),
+    ("mobilenet_v4_conv_medium", {**SMALL, "width": 0.1}),
+    ("mobilenext", SMALL),
+    ("mobilenext_identity_1_3", SMALL),
+    ("mcunet_in0", {"classes": 4}),
+    ("mcunet_vww", {"width": 0.5, "resolution": 48}),
+    ("mcunetv2_large", SMALL),
+    ("mcunetv2_mbv2_rd", SMALL),
+    ("proxylessnas_mobile", SMALL),
+    ("mnasnet_a1", SMALL),
+    ("fbnet_b", SMALL),
+    ("efficientnet_b0", SMALL),
+    ("squeezenet_1_0", {**SMALL, "resolution": 47}),
+    ("squeezenet_1_1", {**SMALL, "resolution": 48}),
+    ("shufflenet_v1_0.5_g3", {**SMALL, "width": 0.5}),
+    ("shufflenet_v1_0.5_g8", {**SMALL, "width": 0.5}),
+    ("ghostnet", SMALL),
+    ("mixnet_s", {**SMALL, "width": 0.5}),
+    ("cifar_resnet_20", {"width": 0.5}),
+    ("repvgg_a0", SMALL),
+    ("repvgg_b1g4", {**SMALL, "width": 0.125}),
+    ("mobileone_s4", {**SMALL, "width": 0.125}),
+    ("mlperf_vww", {"resolution": 48}),
+    ("mlperf_ic", {}),
+    ("mlperf_kws", {}),
+    ("mlperf_ad", {}),
+)
+STRATEGIES = ("per-layer", "patch", "stream")
+TOLERANCE = 1e-4
+"""Of the largest output: what deployment may change in float."""
+
+
+class Networks:
+    """Networks that one process builds; the int8 graph of each is made when it is asked for."""
+
+    def __init__(self, cases: tuple[Case, ...], folder: Path) -> None:
+        needs("tensorflow")
+        self._folder = folder
+        self.reports = run_job("tests.zoo.jobs", folder, {
+            "networks": {name: {"name": name, **scale} for name, scale in cases}}, "networks")
+        self.int8: Callable[[str], Graph] = cache(self._int8)
+
+    def float(self, name: str) -> Graph:
+        """The network as the reader has it, before simplification."""
+        report = self.reports[name]
+        flatbuffer = (self._folder / name / "model.tflite").read_bytes()
+        return parse(arrange(flatbuffer, report["inputs"], report["outputs"], name), name)
+
+    def _int8(self, name: str) -> Graph:
+        graph = pipeline.simplify(self.float(name))
+        shape = graph.tensors[graph.inputs[0]].shape
+        samples = np.random.default_rng(2).normal(0, 1, (8, *shape[1:])).astype(np.float32)
+        return pipeline.simplify(pipeline.quantize(graph, (samples[:, None],)))
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Networks:
+    return Networks(SAMPLE, tmp_path_factory.mktemp("sample"))
+
+
+@pytest.fixture(scope="module")
+def rest(tmp_path_factory: pytest.TempPathFactory) -> Networks:
+    return Networks(REST, tmp_path_factory.mktemp("rest"))
+
+
+def names(cases: tuple[Case, ...]) -> list[str]:
+    return [name for name, _ in cases]
+
+
+def test_every_family_goes_the_whole_way() -> None:
+    gone = {CATALOG[name].family for name in (*names(SAMPLE), *names(REST))}
+    assert gone == {a.family for a in CATALOG.values()}
+
+
+def check_keras(networks: Networks, case: Case) -> None:
+    """Keras' own counts, and that deployment changes nothing but the form."""
+    name, scale = case
+    report = networks.reports[name]
+    assert report["parameters"] == zoo.network(name, **scale).parameters
+    assert report["parameters_deploy"] == zoo.network(name, **scale, deployed=True).parameters
+    assert report["difference"] <= TOLERANCE * max(1.0, report["largest"])
+
+
+def check_graph_without_tensorflow(networks: Networks, case: Case) -> None:
+    """What `tinyeff models --memory` plans is what the converter makes of the Keras model."""
+    name, scale = case
+    target = target_for("cortex-m4")
+    converted, ours = (select(g, target) for g in (
+        pipeline.simplify(networks.float(name)), zoo.graph(name, **scale)))
+    assert sorted(op.kind for op in ours.ops) == sorted(op.kind for op in converted.ops)
+    for strategy in ("per-layer", "stream"):
+        plans = [pipeline.plan(g, target, Limits(strategy=strategy)) for g in (ours, converted)]
+        assert plans[0].activation_bytes == plans[1].activation_bytes
+        assert plans[0].macs == plans[1].macs
+
+
+def check_code(networks: Networks, name: str, strategy: str) -> None:
+    """Generated C equals LiteRT at every tensor."""
+    graph = networks.int8(name)
+    program = pipeline.compile_graph(graph, target_for("host"), Limits(strategy=strategy)).program
+    shape = graph.tensors[graph.inputs[0]].shape
+    inputs = np.random.default_rng(3).integers(-128, 128, (1, *shape), dtype=np.int8)
+    result = pipeline.verify(program, (inputs,))
+    assert result.exact, result.difference
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SAMPLE, ids=names(SAMPLE))
+def test_keras_counts_and_deployment(sample: Networks, case: Case) -> None:
+    check_keras(sample, case)
+
+
+@pytest.mark.all
+@pytest.mark.parametrize("case", REST, ids=names(REST))
+def test_keras_counts_and_deployment_of_the_rest(rest: Networks, case: Case) -> None:
+    check_keras(rest, case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SAMPLE, ids=names(SAMPLE))
+def test_plans_without_tensorflow(sample: Networks, case: Case) -> None:
+    check_graph_without_tensorflow(sample, case)
+
+
+@pytest.mark.all
+@pytest.mark.parametrize("case", REST, ids=names(REST))
+def test_plans_without_tensorflow_of_the_rest(rest: Networks, case: Case) -> None:
+    check_graph_without_tensorflow(rest, case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "strategy"), [
+    ("mobileone_s0", "stream"), ("mobilenet_v3_small", "patch"), ("shufflenet_v2_0.5", "per-layer"),
+])
+def test_code_is_exact(sample: Networks, name: str, strategy: str) -> None:
+    check_code(sample, name, strategy)
+
+
+@pytest.mark.all
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("name", names(REST))
+def test_code_of_the_rest_is_exact(rest: Networks, name: str, strategy: str) -> None:
+    check_code(rest, name, strategy)
+
+
+@pytest.mark.all
+@pytest.mark.parametrize("name", ["mcunet_in0", "mcunet_vww", "mlperf_kws", "repvgg_a0"])
+def test_emulated_cortex_m4(rest: Networks, name: str) -> None:
+    needs("unicorn", "capstone", "elftools")
+    graph = rest.int8(name)
+    compiled = pipeline.compile_graph(graph, target_for("cortex-m4"), Limits())
+    shape = graph.tensors[graph.inputs[0]].shape
+    inputs: Array = np.random.default_rng(3).integers(-128, 128, shape, dtype=np.int8)
+    with HostProgram(compiled.program) as host:
+        expected = host.run((inputs[None],))
+    result = emulate(emit(compiled.program, EmitOptions("m")), [inputs], "cortex-m4")
+    assert result.outputs == tuple(x.tobytes() for x in expected)
+    assert result.arena_bytes == compiled.plan.arena_bytes
