@@ -93,7 +93,7 @@ int32_t *te_expand_3_dsp(int32_t *to, const int8_t *from, int32_t step, int32_t 
  * A round of the inner loop takes four groups of four words; the first round enters where as many
  * are left as their number asks for. */
 
-#define WHOLLY_ASSEMBLY __attribute__((naked, noinline))
+#define WHOLLY_ASSEMBLY __attribute__((naked, noinline, aligned(4)))
 #define UNUSED          __attribute__((unused))
 
 /* Reads *job and leaves the frame described above. */
