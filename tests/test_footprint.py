@@ -39,7 +39,8 @@ def test_flash_is_near_what_the_compiler_makes(
     tmp_path: Path, cpu: str, strategy: str
 ) -> None:
     needs("arm-none-eabi-gcc", "arm-none-eabi-size")
-    compiled = compile_model(EXAMPLES / "shapes_int8.tflite", target_for(cpu))
+    compiled = compile_model(EXAMPLES / "shapes_int8.tflite", target_for(cpu),
+                             Limits(strategy=strategy))
     sources = emit(compiled.program, EmitOptions("shapes"))
     write_sources(tmp_path, sources)
     files = [n for n in sources if n.endswith(".c") and not n.endswith("_example.c")]

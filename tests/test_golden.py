@@ -29,8 +29,8 @@ def test_generated_kernels_are_the_files_of_the_checkout() -> None:
 
 def test_the_smallest_memory_is_streamed() -> None:
     text = (FOLDER / "shapes_stream.c").read_text(encoding="utf-8")
-    assert "/* stream" in text
-    assert "/* stream" not in (FOLDER / "shapes.c").read_text(encoding="utf-8")
+    assert ": stream */" in text
+    assert ": stream */" not in (FOLDER / "shapes.c").read_text(encoding="utf-8")
 
 
 def test_two_generations_are_byte_identical() -> None:

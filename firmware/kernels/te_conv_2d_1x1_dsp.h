@@ -9,17 +9,17 @@
 typedef struct {
     const int32_t *weights;
     const int8_t *constants; /* of one pixel, or null; see te_product_dsp.h */
-    int32_t in_pitch;
-    int32_t out_pitch;
-    int32_t stride_x;
-    int32_t in_channels;
-    int32_t out_channels;
-    int32_t pairs;  /* of computed output channels */
-    int32_t groups; /* of four words per pair */
-    int32_t block_pixels;
-    int32_t rounding;
-    int32_t out_min;
-    int32_t out_max;
+    uint16_t in_pitch;
+    uint16_t out_pitch;
+    uint16_t stride_x;
+    uint16_t in_channels;
+    uint16_t out_channels;
+    uint16_t pairs;  /* of computed output channels */
+    uint16_t groups; /* of four words per pair */
+    uint8_t block_pixels;
+    uint8_t rounding;
+    int8_t out_min;
+    int8_t out_max;
 } te_conv_2d_1x1_dsp_params;
 
 te_rows_fn te_conv_2d_1x1_dsp;

@@ -11,23 +11,23 @@ typedef struct {
     const int32_t *weights;
     const int8_t *constants; /* of one pixel, or null; see te_product_dsp.h */
     int32_t in_width;
-    int32_t in_pitch;
-    int32_t out_pitch;
-    int32_t kernel_height;
-    int32_t kernel_width;
-    int32_t stride_x;
-    int32_t dilation_y;
-    int32_t dilation_x;
-    int32_t pad_left;
-    int32_t in_zero_point;
-    int32_t in_channels;
-    int32_t out_channels;
-    int32_t pairs;  /* of computed output channels */
-    int32_t groups; /* of four words per pair */
-    int32_t block_pixels;
-    int32_t rounding;
-    int32_t out_min;
-    int32_t out_max;
+    uint16_t in_pitch;
+    uint16_t out_pitch;
+    uint16_t kernel_height;
+    uint16_t kernel_width;
+    uint16_t stride_x;
+    uint16_t dilation_y;
+    uint16_t dilation_x;
+    uint16_t pad_left;
+    uint16_t in_channels;
+    uint16_t out_channels;
+    uint16_t pairs;  /* of computed output channels */
+    uint16_t groups; /* of four words per pair */
+    uint8_t block_pixels;
+    uint8_t rounding;
+    int8_t in_zero_point;
+    int8_t out_min;
+    int8_t out_max;
 } te_conv_2d_dsp_params;
 
 te_rows_fn te_conv_2d_dsp;

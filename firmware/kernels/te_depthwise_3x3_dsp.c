@@ -29,7 +29,7 @@ typedef struct {
 
 /* Compilers spill these loops. The twins below say in C what is computed here. */
 
-#define WHOLLY_ASSEMBLY __attribute__((naked, noinline))
+#define WHOLLY_ASSEMBLY __attribute__((naked, noinline, aligned(4)))
 #define UNUSED          __attribute__((unused))
 
 /* clang-format off */
@@ -260,7 +260,7 @@ static void block(const te_depthwise_3x3_dsp_params *p, const int8_t *const *in_
                   int32_t x, int32_t n, int8_t *out, int32_t *columns)
 {
     const int32_t zero = (int32_t)te_lanes(p->in_zero_point, p->in_zero_point);
-    const int8_t z = (int8_t)p->in_zero_point;
+    const int8_t z = p->in_zero_point;
     const int8_t outside[BLOCK_CHANNELS] = {z, z, z, z};
     const int32_t all = (n - 1) * p->stride_x + 3;
     const int32_t left = within(-x, 0, all); /* columns [left, right) lie inside the image */

@@ -23,16 +23,16 @@ typedef struct {
     const int32_t *weights; /* per channel: bias; two words for each column of taps; multiplier,
                                constant, shift */
     int32_t in_width;
-    int32_t channels;
-    int32_t in_pitch;
-    int32_t out_pitch;
-    int32_t stride_x;
-    int32_t dilation_y;
-    int32_t pad_left;
-    int32_t in_zero_point;
-    int32_t block_pixels; /* output pixels that the scratch memory has room for */
-    int32_t out_min;
-    int32_t out_max;
+    uint16_t channels;
+    uint16_t in_pitch;
+    uint16_t out_pitch;
+    uint16_t stride_x;
+    uint16_t dilation_y;
+    uint16_t pad_left;
+    uint16_t block_pixels; /* output pixels that the scratch memory has room for */
+    int8_t in_zero_point;
+    int8_t out_min;
+    int8_t out_max;
 } te_depthwise_3x3_dsp_params;
 
 te_rows_fn te_depthwise_3x3_dsp;

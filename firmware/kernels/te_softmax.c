@@ -25,20 +25,25 @@ static void softmax(const te_softmax_params *p, const int8_t *in, int8_t *out)
 {
     const int32_t max = largest(in, p->channels);
     int32_t sum = 0;
-    for (int32_t c = 0; c < p->channels; c++) {
-        if (in[c] - max >= p->diff_min) {
-            sum += te_round_shift(scaled_exp(p, in[c] - max), SUM_SHIFT);
+    int32_t scale = 0;
+    int32_t exponent = SUM_SHIFT;
+    for (int32_t writes = 0; writes < 2; writes++) { /* one loop, so that its code is there once */
+        for (int32_t c = 0; c < p->channels; c++) {
+            int32_t value = 0;
+            if (in[c] - max >= p->diff_min && exponent <= 31) {
+                value = scaled_exp(p, in[c] - max);
+                value = te_round_shift(writes ? te_high_multiply(scale, value) : value, exponent);
+            }
+            if (writes) {
+                out[c] = (int8_t)te_clamp(value + INT8_MIN, INT8_MIN, INT8_MAX);
+            } else {
+                sum += value;
+            }
         }
-    }
-    int32_t bits;
-    const int32_t scale = te_reciprocal(sum, &bits);
-    const int32_t exponent = bits + 23; /* from 31 to 8 binary places, and 1 / 2^bits */
-    for (int32_t c = 0; c < p->channels; c++) {
-        int32_t value = 0;
-        if (in[c] - max >= p->diff_min && exponent <= 31) {
-            value = te_round_shift(te_high_multiply(scale, scaled_exp(p, in[c] - max)), exponent);
+        if (!writes) {
+            scale = te_reciprocal(sum, &exponent);
+            exponent += 23; /* from 31 to 8 binary places, and 1 / 2^bits */
         }
-        out[c] = (int8_t)te_clamp(value + INT8_MIN, INT8_MIN, INT8_MAX);
     }
 }
 

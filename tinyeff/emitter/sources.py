@@ -107,10 +107,9 @@ def model_view(program: Program, options: EmitOptions) -> SimpleNamespace:
         arena_align=plan.arena_align,
         inputs=inputs, outputs=outputs, labels=[naming.string_literal(t) for t in options.labels],
         run_parameters=", ".join(_run_parameters(outside, inputs, outputs)),
-        headers=["te_stage.h", *[f"{k}.h" for k in kernels]], kernels_version=kernels_version(),
+        headers=["te.h", *[f"{k}.h" for k in kernels]], kernels_version=kernels_version(),
         arrays=arrays, const_bytes=sum(a.size_bytes for a in arrays), steps=steps,
-        memories=len(memories),
-        **tables.order(program), **tables.limits(program),
+        memories=len(memories), tables=tables.Tables(program), **tables.limits(program),
         pointers=pointers, memory_table=memories, copies=_copies(program, outputs),
         objects=[options.name, f"{options.name}_weights", *kernels],
         example_arguments=", ".join(pointers), make_flags=_make_flags(plan.target.cpu),
@@ -177,7 +176,7 @@ def _copies(program: Program, outputs: list[SimpleNamespace]) -> list[SimpleName
 
 
 def _kernel_files(program: Program) -> dict[str, str]:
-    names = {"te.h", "te_stage.h"}
+    names = {"te.h"}
     waiting = [f"{s}{end}" for step in program.steps for s in step.kernel.sources
                for end in (".c", ".h")]
     while waiting:

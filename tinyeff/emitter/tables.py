@@ -8,12 +8,77 @@ from types import SimpleNamespace
 from typing import Any
 
 from tinyeff.emitter import naming
+from tinyeff.emitter.table import Column, Pool, Row, Table
 from tinyeff.errors import Item, UnsupportedError
 from tinyeff.ir import Access, ConstArray, Program, Step, StepGroup, StepSegment, Window
 
 FORMS = {"rows": "TE_ROWS", "accumulate": "TE_ACCUMULATE", "whole": "TE_WHOLE"}
 INT16_MAX = 32767
 UINT16_MAX = 65535
+
+PLACE = (
+    Column("start", "byte of row 0 in its memory"),
+    Column("row_bytes", "from row to row"),
+    Column("rows", "of the tensor"),
+    Column("pixels", "of a row"),
+    Column("ring_rows", "rows that are held: row r lies at r mod ring_rows"),
+    Column("pixel_bytes", "from pixel to pixel"),
+    Column("memory", "0 is the arena, then the model's outputs, then inputs kept outside"),
+)
+WINDOW = (
+    Column("count", "rows, the first being floor((y * step + offset) / divisor)"),
+    Column("step", "from output row to output row"),
+    Column("offset", "before row 0 is negative"),
+    Column("divisor", "more than 1 where several output rows need the same row"),
+    Column("x_count", "columns likewise, where a stage of the same group computes them"),
+    Column("x_step", "from output column to output column"),
+    Column("x_offset", "before column 0 is negative"),
+)
+INPUT = (
+    Column("place", "where it lies"),
+    Column("window", "what an output row and column need of it"),
+    Column("producer", "stage of this group that computes it tile by tile; -1: all is held; else "
+           "-2 - g, where group g of the segment computes it stripe by stripe"),
+)
+OUTPUT = (
+    Column("place", "where it lies"),
+    Column("inner", "1: only columns of the present tile are held; -2 - g: those of the present "
+           "stripe of group g of the segment; 0: all"),
+)
+STAGE = (
+    Column("params", "of the kernel", "const void *"),
+    Column("kernel", "its number"),
+    Column("first_input", "its inputs stand one after the other"),
+    Column("n_inputs", "how many"),
+    Column("first_output", "its outputs stand one after the other"),
+    Column("n_outputs", "how many"),
+    Column("rows_per_call", "output rows, where the kernel goes row by row"),
+    Column("private_start", "byte in the arena of its scratch memory or state, if it needs any"),
+)
+NEED = (
+    Column("group", "of which rows must be there"),
+    Column("window", "for rows [y, end): all up to the last that the last of them needs"),
+)
+GROUP = (
+    Column("first_stage", "its stages stand one after the other"),
+    Column("n_stages", "how many"),
+    Column("first_need", "its needs stand one after the other"),
+    Column("n_needs", "how many"),
+    Column("rows", "of the map that the last stage writes or, accumulating, reads"),
+    Column("pixels", "of a row of that map"),
+    Column("tile_rows", "that are computed at once"),
+    Column("tile_pixels", "that are computed at once; 0: all"),
+    Column("slides", "1: columns that two neighbouring tiles need are kept"),
+    Column("complete", "1: all rows are computed; 0: only those that another group needs"),
+)
+STRIPE = (Column("x0", "first column of a group's map"), Column("x1", "behind its last column"))
+SEGMENT = (
+    Column("first", "of its groups"),
+    Column("end", "behind its last group, which pulls rows out of those before it"),
+    Column("progress", "byte in the arena of an int32_t per group: its rows done"),
+    Column("n_stripes", "the groups take their turns once for each"),
+    Column("first_stripe", "that of the first group in the first stripe; one per group and stripe"),
+)
 
 
 def port_name(what: str, number: int, count: int) -> str:
@@ -35,57 +100,18 @@ def memories(program: Program) -> list[SimpleNamespace]:
     return table
 
 
-def _memory_number(table: list[SimpleNamespace], access: Access) -> int:
-    return next(number for number, entry in enumerate(table)
-                if entry.region == access.region
-                and (entry.region == "arena" or entry.index == access.index))
-
-
 def steps(program: Program, name: str) -> list[SimpleNamespace]:
-    """What the template prints of each step."""
-    table = memories(program)
-    return [_step(program, name, step, table) for step in program.steps]
-
-
-def _step(
-    program: Program, name: str, step: Step, table: list[SimpleNamespace]
-) -> SimpleNamespace:
-    kernel = step.kernel
-    _check_sizes(program, step)
-    fields = [(field, f"{name}_{step.name}_{field}" if isinstance(value, ConstArray) else value)
-              for field, value in kernel.fields]
-    return SimpleNamespace(
-        name=step.name, comment=naming.comment_text(step.comment), params=kernel.params,
-        fields=fields, form=FORMS[step.form], member=step.form,
-        kernel=f"&{kernel.function}" if step.form == "accumulate" else kernel.function,
-        rows_per_call=step.rows_per_call,
-        inputs=[_access(program, a, table) for a in step.inputs],
-        outputs=[_access(program, a, table) for a in step.outputs],
-        scratch=_offset(step.scratch_offset), state=_offset(step.state_offset),
-    )
-
-
-def _offset(value: int | None) -> str:
-    return "TE_NO_MEMORY" if value is None else str(value)
-
-
-def _access(program: Program, a: Access, table: list[SimpleNamespace]) -> SimpleNamespace:
-    return SimpleNamespace(
-        start=a.offset_bytes, row_bytes=a.row_bytes, rows=a.rows, pixels=a.pixels,
-        ring_rows=a.ring_rows, pixel_bytes=a.pixel_bytes, count=a.window.count,
-        step=a.window.step, offset=a.window.offset, divisor=a.window.divisor,
-        x_count=a.columns.count, x_step=a.columns.step, x_offset=a.columns.offset,
-        memory=_memory_number(table, a), tensor=a.tensor,
-        producer=a.producer if a.striped < 0 else _stripe_number(program, a),
-        inner=int(a.inner) if a.striped < 0 else _stripe_number(program, a),
-        comment=naming.comment_text(program.graph.tensors[a.tensor].name),
-    )
-
-
-def _stripe_number(program: Program, a: Access) -> int:
-    """How te_input and te_output name the group whose present stripe is held."""
-    first = next(s.first for s in program.segments if s.first <= a.striped < s.last)
-    return first - a.striped - 2
+    """What the template prints of each step: its parameters."""
+    for step in program.steps:
+        _check_sizes(program, step)
+    return [
+        SimpleNamespace(
+            name=step.name, comment=naming.comment_text(step.comment), params=step.kernel.params,
+            fields=[(field, f"{name}_{step.name}_{field}" if isinstance(value, ConstArray)
+                     else value) for field, value in step.kernel.fields],
+        )
+        for step in program.steps
+    ]
 
 
 def _check_sizes(program: Program, step: Step) -> None:
@@ -100,58 +126,144 @@ def _check_sizes(program: Program, step: Step) -> None:
                                    (Item(f"{step.kind} '{step.name}'", tensor.name, reason),))
 
 
-def order(program: Program) -> dict[str, Any]:
-    """Groups, needs and segments, as the template prints them."""
-    needs = [
-        SimpleNamespace(group=n.group, count=n.window.count, step=n.window.step,
-                        offset=n.window.offset, divisor=n.window.divisor,
-                        comment=f"group {number} needs group {n.group}")
-        for number, group in enumerate(program.groups) for n in group.needs
-    ]
-    starts = [sum(len(g.needs) for g in program.groups[:k]) for k in range(len(program.groups))]
-    groups = [_group(program, g, start) for g, start in zip(program.groups, starts, strict=True)]
-    stripes = [(g, s) for s in program.segments for g in _stripes(program, s)]
-    starts = [next((n for n, (_, other) in enumerate(stripes) if other is s), 0)
-              for s in program.segments]
-    segments = [
-        SimpleNamespace(first=s.first, end=s.last, progress=_offset(s.progress_offset),
-                        comment=s.strategy, first_stripe=start,
-                        n_stripes=len(program.groups[s.first].stripes))
-        for s, start in zip(program.segments, starts, strict=True)
-    ]
-    return {"needs": needs, "groups": groups, "segments": segments,
-            "stripes": [line for line, _ in stripes],
-            "forms": sorted({FORMS[s.form] for s in program.steps}, reverse=True)}
+class Tables:
+    """All tables of a program; the attributes are named like the types of their rows."""
 
+    def __init__(self, program: Program) -> None:
+        self._program, self._memories = program, memories(program)
+        self._places, self._windows, self._kernels = Pool(), Pool(), Pool()
+        self.traced = [a.tensor for step in program.steps for a in step.outputs]
+        inputs = [self._input(a) for step in program.steps for a in step.inputs]
+        outputs = [self._output(a) for step in program.steps for a in step.outputs]
+        self.stage = Table("stage", "stages", STAGE, self._stages())
+        self.need = Table("need", "needs", NEED, self._needs())
+        self.group = Table("group", "groups", GROUP, self._groups())
+        stripes = [row for s in program.segments for row in self._stripes(s)]
+        self.stripe = Table("stripe", "stripes", STRIPE, stripes)
+        self.segment = Table("segment", "segments", SEGMENT, self._segments())
+        self.input = Table("input", "inputs", INPUT, inputs)
+        self.output = Table("output", "outputs", OUTPUT, outputs)
+        self.place = Table("place", "places", PLACE, self._places.rows)
+        self.window = Table("window", "windows", WINDOW, self._windows.rows)
+        self.kernels = [row.values for row in self._kernels.rows]
 
-def _stripes(program: Program, segment: StepSegment) -> Iterator[SimpleNamespace]:
-    """For every stripe of a segment the columns that each group computes; none without stripes."""
-    groups = program.groups[segment.first:segment.last]
-    count = len(groups[0].stripes)
-    for stripe in range(count if count > 1 else 0):
-        for number, group in enumerate(groups, segment.first):
-            x0, x1 = group.stripes[stripe]
-            yield SimpleNamespace(x0=x0, x1=x1, comment=f"stripe {stripe} of group {number}")
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all tables on a 32-bit core, without the parameters of kernels."""
+        tables = (self.place, self.window, self.input, self.output, self.stage, self.need,
+                  self.group, self.stripe, self.segment)
+        forms = {str(kernel["form"]) for kernel in self.kernels}
+        return sum(t.size_bytes for t in tables) + len(self.kernels) * (8 if len(forms) > 1 else 4)
 
+    @property
+    def printed(self) -> list[Table]:
+        """The tables that have rows, each behind those that it refers to."""
+        tables = (self.place, self.window, self.input, self.output, self.stage, self.need,
+                  self.group, self.stripe, self.segment)
+        return [t for t in tables if t.rows]
 
-def _group(program: Program, g: StepGroup, first_need: int) -> SimpleNamespace:
-    names = " + ".join(s.name for s in program.steps[g.first:g.last]) or "rows of the input"
-    first = min(g.first, len(program.steps) - 1)
-    return SimpleNamespace(
-        comment=naming.comment_text(names), first_stage=first, n_stages=g.last - g.first,
-        first_need=first_need, n_needs=len(g.needs), rows=g.rows, pixels=g.pixels,
-        tile_rows=g.tile_rows, tile_pixels=g.tile_pixels, slides=int(g.slides),
-        complete=int(g.complete),
-    )
+    def _place(self, a: Access) -> int:
+        tensor = self._program.graph.tensors[a.tensor]
+        rows, pixels, ring_rows, row_bytes = a.rows, a.pixels, a.ring_rows, a.row_bytes
+        if a.rows == 1 and rows * pixels == tensor.rows * tensor.pixels:
+            # A map that is taken as one row lies where it lies otherwise.
+            rows, pixels, ring_rows = tensor.rows, tensor.pixels, tensor.rows
+            row_bytes = a.row_bytes // a.pixels * tensor.pixels
+        number = next(n for n, entry in enumerate(self._memories) if entry.region == a.region
+                      and (entry.region == "arena" or entry.index == a.index))
+        return self._places.number(
+            naming.comment_text(tensor.name), start=a.offset_bytes, row_bytes=row_bytes,
+            rows=rows, pixels=pixels, ring_rows=ring_rows, pixel_bytes=a.pixel_bytes,
+            memory=number)
+
+    def _window(self, rows: Window, columns: Window) -> int:
+        return self._windows.number(
+            count=rows.count, step=rows.step, offset=rows.offset, divisor=rows.divisor,
+            x_count=columns.count, x_step=columns.step, x_offset=columns.offset)
+
+    def _input(self, a: Access) -> Row:
+        columns = a.columns if a.producer >= 0 and a.striped < 0 else Window()
+        return self._access(a, window=self._window(a.window, columns),
+                            producer=a.producer if a.striped < 0 else self._stripe_number(a))
+
+    def _output(self, a: Access) -> Row:
+        return self._access(a, inner=int(a.inner) if a.striped < 0 else self._stripe_number(a))
+
+    def _access(self, a: Access, **values: int) -> Row:
+        name = self._program.graph.tensors[a.tensor].name
+        return Row({"place": self._place(a), **values}, naming.comment_text(name))
+
+    def _stripe_number(self, a: Access) -> int:
+        """How inputs and outputs name the group whose present stripe is held."""
+        first = next(s.first for s in self._program.segments if s.first <= a.striped < s.last)
+        return first - a.striped - 2
+
+    def _stages(self) -> list[Row]:
+        rows, n_inputs, n_outputs = [], 0, 0
+        for step in self._program.steps:
+            private = step.state_offset if step.form == "accumulate" else step.scratch_offset
+            rows.append(Row({
+                "params": f"&{step.name}_params",
+                "kernel": self._kernels.number(form=FORMS[step.form], member=step.form,
+                                               function=step.kernel.function),
+                "first_input": n_inputs, "n_inputs": len(step.inputs),
+                "first_output": n_outputs, "n_outputs": len(step.outputs),
+                "rows_per_call": step.rows_per_call, "private_start": private or 0,
+            }, naming.comment_text(step.comment)))
+            n_inputs, n_outputs = n_inputs + len(step.inputs), n_outputs + len(step.outputs)
+        return rows
+
+    def _needs(self) -> list[Row]:
+        return [Row({"group": n.group, "window": self._window(n.window, Window())},
+                    f"group {number} needs group {n.group}")
+                for number, group in enumerate(self._program.groups) for n in group.needs]
+
+    def _groups(self) -> list[Row]:
+        rows, n_needs = [], 0
+        for g in self._program.groups:
+            rows.append(self._group(g, n_needs))
+            n_needs += len(g.needs)
+        return rows
+
+    def _group(self, g: StepGroup, first_need: int) -> Row:
+        steps = self._program.steps
+        names = " + ".join(s.name for s in steps[g.first:g.last]) or "rows of the input"
+        return Row({
+            "first_stage": min(g.first, len(steps) - 1), "n_stages": g.last - g.first,
+            "first_need": first_need, "n_needs": len(g.needs), "rows": g.rows, "pixels": g.pixels,
+            "tile_rows": g.tile_rows,
+            "tile_pixels": 0 if g.tile_pixels >= g.pixels else g.tile_pixels,
+            "slides": int(g.slides), "complete": int(g.complete),
+        }, naming.comment_text(names))
+
+    def _stripes(self, segment: StepSegment) -> Iterator[Row]:
+        """For every stripe of a segment the columns that each group computes; none without."""
+        groups = self._program.groups[segment.first:segment.last]
+        count = len(groups[0].stripes)
+        for stripe in range(count if count > 1 else 0):
+            for number, group in enumerate(groups, segment.first):
+                x0, x1 = group.stripes[stripe]
+                yield Row({"x0": x0, "x1": x1}, f"stripe {stripe} of group {number}")
+
+    def _segments(self) -> list[Row]:
+        rows, n_stripes = [], 0
+        for s in self._program.segments:
+            rows.append(Row({
+                "first": s.first, "end": s.last, "progress": s.progress_offset or 0,
+                "n_stripes": len(self._program.groups[s.first].stripes),
+                "first_stripe": n_stripes,
+            }, s.strategy))
+            n_stripes += len(list(self._stripes(s)))
+        return rows
 
 
 def limits(program: Program) -> dict[str, Any]:
     """The sizes of the arrays on the stack of the generated loops."""
     return {
+        "forms": sorted({FORMS[s.form] for s in program.steps}, reverse=True),
         "max_stages": max((g.last - g.first for g in program.groups), default=1),
         "max_in_rows": max((_in_rows(s) for s in program.steps), default=1),
         "max_out_rows": max((s.max_rows * len(s.outputs) for s in program.steps), default=1),
-        "slides": any(g.slides for g in program.groups),
     }
 
 

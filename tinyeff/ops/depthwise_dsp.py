@@ -11,7 +11,7 @@ from tinyeff import fixed_point
 from tinyeff.ir import Array, ConstArray, Kernel, Variant
 from tinyeff.ops import dsp_rounding
 from tinyeff.ops.dsp_rounding import Rounding
-from tinyeff.ops.operator import Node
+from tinyeff.ops.operator import Node, fits_uint16
 
 GENERAL, SMALL = "dsp", "dsp_3x3"
 NAMES = (GENERAL, SMALL)
@@ -55,6 +55,9 @@ def variants(
     """
     channels, height, width, _ = filters.shape
     if channels != node.input(0).channels or node.attrs.dilation[1] != 1:
+        return ()
+    if not fits_uint16(*filters.shape, node.output.pixels, *node.attrs.stride,
+                       node.attrs.dilation[0], node.attrs.padding.left):
         return ()
     found = [_general(node, channels, height, width)]
     up = rounding is None or rounding.how == dsp_rounding.HALF_UP

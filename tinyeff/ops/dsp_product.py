@@ -15,7 +15,7 @@ import numpy as np
 from tinyeff.ir import Array, ConstArray, Kernel, Tensor, Variant
 from tinyeff.ops import dsp_packing, dsp_rounding
 from tinyeff.ops.dsp_rounding import Rounding
-from tinyeff.ops.operator import Padding, int8
+from tinyeff.ops.operator import Padding, fits_uint16, int8
 
 SCRATCH_LIMIT_BYTES = 4000
 """Kernels stay below the 4,096 bytes that a whole plan may take beside its activations."""
@@ -77,6 +77,12 @@ class Product:
         return self.weights.shape[1:3] == (1, 1) and self.padding.is_none
 
     @property
+    def is_small(self) -> bool:
+        """True where all parameters fit their fields."""
+        return fits_uint16(self.x.channels, self.out.channels, *self.weights.shape, self.stride_x,
+                           *self.dilation, self.padding.left, self.groups)
+
+    @property
     def runs(self) -> Array:
         """The weights as (channels, kernel rows, values of a row of the window)."""
         return self.weights.reshape(*self.weights.shape[:2], -1)
@@ -121,7 +127,7 @@ def variant(
     """
     pairs = _pair_count(product, rounding_with, dsp_rounding.ACCUMULATOR_BITS)
     pixels, scratch_bytes = _tile(product, flat)
-    if pairs is not None and pixels > 0:
+    if pairs is not None and pixels > 0 and product.is_small:
         name = "dsp_1x1" if product.is_1x1 else "dsp_kxk"
         return Variant(
             name, tile_pixels=pixels, scratch_bytes=scratch_bytes,

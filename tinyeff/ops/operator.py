@@ -312,6 +312,14 @@ def shift_limit(bias: Array, weights: Array, shifts: Array) -> str | None:
     return None
 
 
+UINT16_MAX = 65535
+
+
+def fits_uint16(*numbers: int) -> bool:
+    """True where parameters fit the 16 bits that the kernels of a fast path have for them."""
+    return all(0 <= n <= UINT16_MAX for n in numbers)
+
+
 def int32(values: Array | list[int]) -> ConstArray:
     """A constant array of int32_t."""
     return ConstArray("int32_t", np.asarray(values).astype(np.int32))

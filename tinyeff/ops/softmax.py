@@ -25,7 +25,7 @@ INTEGER_BITS = 5
 """Of the exponent's fixed-point format, 5.26."""
 
 SUM_SHIFT = 12
-CODE_BYTES = 1112
+CODE_BYTES = 808
 """Of the portable kernel on a Cortex-M4."""
 
 
