@@ -100,11 +100,17 @@ def test_how_the_model_was_trained_does_not_matter(tmp_path: Path) -> None:
 def test_a_file_that_would_grow_beyond_measure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keras_config, "MAX_BYTES", 1 << 20)
-    path = keras_file(tmp_path, model(DENSE), bomb=b"\0" * (2 << 20))
+    monkeypatch.setattr(keras_config, "SMALL_BYTES", 1 << 20)
+    path = keras_file(tmp_path, model(DENSE), bomb=b"\0" * (4 << 20))
     assert path.stat().st_size < 1 << 14
     with pytest.raises(ModelFileError, match="unpacked it would have"):
         check_file(path, tmp_path)
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_a_description_beyond_measure(tmp_path: Path, make: Any) -> None:
+    with pytest.raises(ModelFileError, match=r"its description has \d+ bytes"):
+        check_file(make(tmp_path, model({"name": "x" * (1 << 25)})), tmp_path)
 
 
 def test_weights_that_claim_more_than_the_file_holds(tmp_path: Path) -> None:
@@ -114,10 +120,10 @@ def test_weights_that_claim_more_than_the_file_holds(tmp_path: Path) -> None:
     path = hdf5_file(tmp_path, model(DENSE))
     with h5py.File(path, "a") as file:
         file.create_dataset("huge", (1 << 20, 1 << 20), np.float32, chunks=(1024, 1024))
-    with pytest.raises(ModelFileError, match="claim more than"):
+    with pytest.raises(ModelFileError, match="its weights claim 4398046511104 bytes"):
         check_file(path, tmp_path)
     inside = keras_file(tmp_path, model(DENSE), **{"model.weights.h5": path.read_bytes()})
-    with pytest.raises(ModelFileError, match="claim more than"):
+    with pytest.raises(ModelFileError, match="its weights claim 4398046511104 bytes"):
         check_file(inside, tmp_path)
 
 

@@ -26,6 +26,12 @@ QUANTIZED = frozenset({"int8", "uint8", "int16"})
 MAX_PADDING = 1 << 15
 """Rows or columns around an image; positions in it are 32-bit numbers in the generated code."""
 
+MAX_BYTES = 1 << 28
+"""Of one activation. The memory of a microcontroller is far smaller, and so are its addresses."""
+
+MAX_ROWS = 1 << 16
+"""Of all activations together: plans are followed row by row. Networks have a few thousand."""
+
 RECURRENT = ("LSTM", "RNN", "SVDF", "GRU")
 CONTROL_FLOW = ("IF", "WHILE", "CALL", "CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE",
                 "ASSIGN_VARIABLE")
@@ -92,7 +98,21 @@ def findings(graph: Graph) -> tuple[Item, ...]:
         items += [Item(kind, op.name, reason) for reason in _reasons(graph, op, mixed)]
     if not graph.ops:
         items.append(Item("model", graph.source.name, "it has no operators"))
-    return tuple(items)
+    return (*items, *_size_findings(graph))
+
+
+def _size_findings(graph: Graph) -> Iterator[Item]:
+    written = (*graph.inputs, *(i for op in graph.ops for i in op.outputs))
+    tensors = [graph.tensors[i] for i in written if not graph.tensors[i].is_constant]
+    for tensor in tensors:
+        if tensor.elements > MAX_BYTES:
+            yield Item("tensor", tensor.name, f"its shape {tensor.shape} holds {tensor.elements} "
+                       f"values; at most {MAX_BYTES} are supported")
+    rows = sum(t.rows for t in tensors if t.elements)
+    if rows > MAX_ROWS:
+        yield Item("model", graph.source.name, f"its tensors have {rows} rows in all; at most "
+                   f"{MAX_ROWS} are supported: let long inputs lie along the columns, as (1, 1, "
+                   "length, channels)")
 
 
 def _input_reasons(tensor: Tensor) -> Iterator[str]:

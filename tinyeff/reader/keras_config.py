@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -25,7 +26,13 @@ DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, Not
           RuntimeError, ValueError)
 """What zipfile raises on damaged archives."""
 
-MAX_CONFIG_BYTES = 1 << 26
+MAX_GROWTH = 256
+SMALL_BYTES = 1 << 26
+"""A file may unpack to so many times its size, or to this if that is more; Keras compresses
+nothing itself."""
+
+MAX_CONFIG_BYTES = 1 << 24
+CHUNK_BYTES = 1 << 20
 MAX_DEPTH = 200
 
 CODE_CLASSES = frozenset({"Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer",
@@ -60,24 +67,33 @@ def _zip_config(path: Path, folder: Path) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
             sizes = {i.filename: i.file_size for i in archive.infolist()}
-            if sum(sizes.values()) > MAX_BYTES:
-                raise ModelFileError(f"unpacked it would have {sum(sizes.values())} bytes; at most "
-                                     f"{MAX_BYTES} are read")
+            _check_growth("unpacked it would have", sum(sizes.values()), path)
             if "config.json" not in sizes:
                 raise ModelFileError("a zip archive without config.json is no Keras model")
-            text = _member(archive, "config.json", min(sizes["config.json"], MAX_CONFIG_BYTES))
+            _check_config_size(sizes["config.json"])
+            text = archive.read("config.json")
             if "model.weights.h5" in sizes:
                 weights = folder / "weights.h5"
-                weights.write_bytes(_member(archive, "model.weights.h5", MAX_BYTES))
+                with archive.open("model.weights.h5") as source, weights.open("wb") as copy:
+                    shutil.copyfileobj(source, copy, CHUNK_BYTES)
                 _check_hdf5(weights)
     except DAMAGE as error:
         raise ModelFileError(f"the archive is damaged ({error})") from error
     return _json(text)
 
 
-def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    with archive.open(name) as file:
-        return file.read(limit)
+def _check_growth(what: str, size_bytes: int, path: Path) -> None:
+    """ModelFileError where a file stands for far more than it holds."""
+    most = min(MAX_BYTES, max(MAX_GROWTH * path.stat().st_size, SMALL_BYTES))
+    if size_bytes > most:
+        raise ModelFileError(f"{what} {size_bytes} bytes; of a file of {path.stat().st_size} at "
+                             f"most {most} are read")
+
+
+def _check_config_size(size_bytes: int) -> None:
+    if size_bytes > MAX_CONFIG_BYTES:
+        raise ModelFileError(f"its description has {size_bytes} bytes; at most "
+                             f"{MAX_CONFIG_BYTES} are read")
 
 
 def _hdf5_config(path: Path) -> Any:
@@ -92,6 +108,8 @@ def _hdf5_config(path: Path) -> Any:
     if text is None:
         raise ModelFileError("it holds weights without a model (no model_config); save the whole "
                              "model with model.save")
+    if isinstance(text, (str, bytes)):
+        _check_config_size(len(text))
     return _json(text)
 
 
@@ -114,8 +132,7 @@ def _check_hdf5(path: Path) -> None:
                 raise ModelFileError(f"'{name}' keeps its data in other files")
             else:
                 total += int(item.nbytes)
-            if total > MAX_BYTES:
-                raise ModelFileError(f"its weights claim more than {MAX_BYTES} bytes")
+            _check_growth("its weights claim", total, path)
         return total
 
     try:
