@@ -115,6 +115,30 @@ static inline uint32_t te_sadd16(uint32_t a, uint32_t b)
 #endif
 }
 
+/* Bytes 0 and 2 added to the lanes of a. */
+static inline uint32_t te_sxtab16(uint32_t a, uint32_t b)
+{
+#if TE_DSP_INSTRUCTIONS
+    uint32_t result;
+    __asm__("sxtab16 %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+#else
+    return te_lanes(te_low(a) + (int8_t)(uint8_t)b, te_high(a) + (int8_t)(uint8_t)(b >> 16));
+#endif
+}
+
+/* Bytes 1 and 3 added to the lanes of a. */
+static inline uint32_t te_sxtab16_ror8(uint32_t a, uint32_t b)
+{
+#if TE_DSP_INSTRUCTIONS
+    uint32_t result;
+    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+#else
+    return te_lanes(te_low(a) + (int8_t)(uint8_t)(b >> 8), te_high(a) + (int8_t)(uint8_t)(b >> 24));
+#endif
+}
+
 /* Lane by lane. */
 static inline uint32_t te_ssub16(uint32_t a, uint32_t b)
 {

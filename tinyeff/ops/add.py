@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tinyeff import fixed_point
-from tinyeff.ir import Array, Kernel, Target, Variant
+from tinyeff.ir import Array, ConstArray, Kernel, Target, Variant
 from tinyeff.ops import operator as o
-from tinyeff.ops.elementwise import Elementwise, ElementwiseAttrs, reach_of
+from tinyeff.ops.elementwise import DSP, Elementwise, ElementwiseAttrs
+from tinyeff.ops.linear_sum import VALUES, Linear, linear_sum
 from tinyeff.ops.operator import Node
 
 LEFT_SHIFT = 20
@@ -20,11 +22,8 @@ LEFT_SHIFT = 20
 Scaling = tuple[int, int]
 """(multiplier, shift)."""
 
-HALF: Scaling = (1 << 30, 0)
-"""A factor of exactly 1/2, which the operand with the larger scale has."""
-
-DSP, DSP_CODE_BYTES = "dsp", 824
-"""The kernel for cores with the DSP extension, and its bytes on a Cortex-M4."""
+DSP_CODE_BYTES = 652
+"""Of the kernel for cores with the DSP extension, on a Cortex-M4."""
 
 
 class Add(Elementwise):
@@ -63,70 +62,53 @@ class Add(Elementwise):
     def evaluate(
         self, node: Node[ElementwiseAttrs], inputs: tuple[Array, ...]
     ) -> tuple[Array, ...]:
+        return self.finish(node, self._scaled(node, *self.operands(node, inputs)))
+
+    def _scaled(self, node: Node[ElementwiseAttrs], a: Array, b: Array) -> Array:
+        """Sums of operands less their zero points, at the output's scale."""
         requantize = fixed_point.multiply_by_quantized_multiplier
-        a, b = self.operands(node, inputs)
         scale_a, scale_b, scale_sum = self._scalings(node)
         scaled_b = requantize(b << LEFT_SHIFT, *scale_b)
         total = requantize(a << LEFT_SHIFT, *scale_a) + self.sign * scaled_b
-        return self.finish(node, requantize(total, *scale_sum))
+        return requantize(total, *scale_sum)
 
     def variants(self, node: Node[ElementwiseAttrs], target: Target) -> tuple[Variant, ...]:
         portable = super().variants(node, target)
-        alike = len(node.activations) == 2 and all(
-            t.elements == node.output.elements for t in node.activations)
-        if self.sign < 0 or not o.has_dsp(target) or not alike:
+        proven = o.is_int8(node.input(0), node.input(1), node.output)
+        if not o.has_dsp(target) or (proven and self._linear(node) is None):
             return portable
-        if o.is_int8(*node.activations, node.output) and self._dsp_fields(node) is None:
-            return portable
-        return (Variant(DSP, code_bytes=DSP_CODE_BYTES, cost=19 * node.output.elements, consumes=1,
-                        flat=True),)
+        return (self.dsp_variant(node, DSP_CODE_BYTES, 15), *portable)
 
-    def _dsp_fields(self, node: Node[ElementwiseAttrs]) -> tuple[tuple[str, int], ...] | None:
-        """The parameters of the DSP kernel, or None where it is not proven to be exact.
+    def _linear(self, node: Node[ElementwiseAttrs]) -> Linear | None:
+        """The parameters of the DSP kernel, or None where none are found."""
+        quants = [node.input(0).quant, node.input(1).quant, node.output.quant]
+        a, b, out = (quant for quant in quants if quant is not None)
+        clamp = fixed_point.activation_range(node.attrs.activation, out)
+        wanted = self.finish(node, self._scaled(node, VALUES[:, None] - a.zero_point,
+                                                VALUES - b.zero_point))[0]
+        factors = a.scale / out.scale, self.sign * b.scale / out.scale
+        return linear_sum(
+            wanted.astype(np.int64), factors, (a.zero_point, b.zero_point), clamp)
 
-        It adds the sign of a product's operand where the reference takes the product's own; they
-        differ for products of 0 only, which a shift by at least 1 makes 0 either way.
-        """
-        scalings, reach = self._scalings(node), [reach_of(t) for t in node.activations]
-        large = 0 if scalings[0] == HALF else 1
-        (multiplier, shift), (out_multiplier, out_shift) = scalings[1 - large], scalings[2]
-        places = 2 if shift == 0 else 1  # a shift by 1 at least
-        right, out_right = places - 1 - shift, -out_shift
-        quant = node.output.quant
-        zeros = [t.quant.zero_point for t in node.activations if t.quant is not None]
-        assert quant is not None and len(zeros) == 2
-        acc = (reach[large] << LEFT_SHIFT - 1) + (reach[1 - large] << LEFT_SHIFT - 1) + 1
-        constant = (1 << out_right >> 1) + (quant.zero_point << out_right)
-        most = abs(constant) + (acc * out_multiplier >> 31) + 2
-        if scalings[large] != HALF or right > 30 or out_right < 1 or max(
-                most, 2 * acc, reach[1 - large] << LEFT_SHIFT + places) > fixed_point.INT32_MAX:
-            return None
-        low, high = fixed_point.activation_range(node.attrs.activation, quant)
-        one = 1 << LEFT_SHIFT + places
+    def _dsp_fields(
+        self, node: Node[ElementwiseAttrs]
+    ) -> tuple[tuple[str, int | ConstArray], ...]:
+        found = self._linear(node)
+        assert found is not None
         return (
-            ("large", large),
-            ("large_base", -(zeros[large] << LEFT_SHIFT - 1)),
-            ("small_one", one),
-            ("small_base", -zeros[1 - large] * one),
-            ("small_multiplier", multiplier),
-            ("small_half", 1 << right - 1),
-            ("small_shift", right),
-            ("multiplier", out_multiplier),
-            ("constant", constant),
-            ("shift", out_right),
-            ("out_min", low),
-            ("out_max", high),
-            ("channels", node.output.channels),
-            ("in1_pitch", node.activations[0].channels),
-            ("in2_pitch", node.activations[1].channels),
-            ("out_pitch", node.output.channels),
+            *self.place_fields(node, 0),
+            ("in1_multiplier", found.multipliers[0]),
+            *self.place_fields(node, 1),
+            ("in2_multiplier", found.multipliers[1]),
+            ("base", found.base),
+            ("shift", found.shift),
+            *self.limit_fields(node),
         )
 
     def lower(self, node: Node[ElementwiseAttrs], variant: Variant) -> Kernel:
         if variant.name == DSP:
-            proven = self._dsp_fields(node)
-            assert proven is not None
-            return Kernel("te_add_dsp", "te_add_dsp_params", proven, ("te_add_dsp",))
+            return Kernel("te_add_dsp", "te_add_dsp_params", self._dsp_fields(node),
+                          ("te_add_dsp",))
         scale_a, scale_b, scale_sum = self._scalings(node)
         fields = (
             *self.operand_fields(node, 0),

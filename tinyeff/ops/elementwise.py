@@ -8,7 +8,7 @@ pixels, or one value for all. In the kernel these differ in three strides only (
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +18,10 @@ from tinyeff.ir import Array, ConstArray, Graph, Target, Tensor, Variant, Window
 from tinyeff.ops import operator as o
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.operator import Node, Operator
+
+
+DSP = "dsp"
+"""The variant for cores with the DSP extension."""
 
 
 @dataclass(frozen=True)
@@ -109,20 +113,44 @@ class Elementwise(Operator[ElementwiseAttrs]):
         return (Variant("portable", const_bytes=const_bytes, code_bytes=self.code_bytes,
                         cost=self.cycles_per_value * node.output.elements, consumes=1, flat=True),)
 
+    def dsp_variant(
+        self, node: Node[ElementwiseAttrs], code_bytes: int, cycles_per_value: int
+    ) -> Variant:
+        """The variant for cores with the DSP extension, named DSP."""
+        (portable,) = Elementwise.variants(self, node, Target())
+        return replace(portable, name=DSP, code_bytes=code_bytes,
+                       cost=cycles_per_value * node.output.elements)
+
+    def limit_fields(self, node: Node[ElementwiseAttrs]) -> tuple[tuple[str, int], ...]:
+        """The last parameters of the DSP kernels."""
+        out = node.output
+        assert out.quant is not None
+        low, high = fixed_point.activation_range(node.attrs.activation, out.quant)
+        return (("out_min", low), ("out_max", high), ("channels", out.channels),
+                ("out_pitch", out.channels))
+
     def operand_fields(
         self, node: Node[ElementwiseAttrs], number: int
     ) -> tuple[tuple[str, int | ConstArray], ...]:
-        """The parameters of operand `number` that every elementwise kernel has."""
+        """The parameters of operand `number` that every portable elementwise kernel has."""
+        tensor = node.input(number)
+        assert tensor.quant is not None
+        return (*self.place_fields(node, number),
+                (f"in{number + 1}_zero_point", tensor.quant.zero_point))
+
+    def place_fields(
+        self, node: Node[ElementwiseAttrs], number: int
+    ) -> tuple[tuple[str, int | ConstArray], ...]:
+        """Where operand `number` lies."""
         tensor = node.input(number)
         strides = strides_of(tensor, node.output)
-        assert strides is not None and tensor.quant is not None
+        assert strides is not None
         name = f"in{number + 1}"
         return (
             (f"{name}_constant", 0 if tensor.data is None else o.int8(tensor.data)),
             (f"{name}_row", strides.row),
             (f"{name}_pitch", strides.pitch),
             (f"{name}_step", strides.step),
-            (f"{name}_zero_point", tensor.quant.zero_point),
         )
 
     def output_fields(

@@ -11,9 +11,15 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tinyeff import fixed_point
-from tinyeff.ir import Array, Kernel, Variant
-from tinyeff.ops.elementwise import Elementwise, ElementwiseAttrs, reach_of
+from tinyeff.ir import Array, Kernel, Target, Variant
+from tinyeff.ops import operator as o
+from tinyeff.ops.dsp_rounding import MOST_SHIFT
+from tinyeff.ops.elementwise import DSP, Elementwise, ElementwiseAttrs, reach_of
 from tinyeff.ops.operator import Node
+
+
+DSP_CODE_BYTES = 684
+"""Of the kernel for cores with the DSP extension, on a Cortex-M4."""
 
 
 class Mul(Elementwise):
@@ -55,7 +61,32 @@ class Mul(Elementwise):
         scaled = fixed_point.multiply_by_quantized_multiplier(a * b, *self._scaling(node))
         return self.finish(node, scaled)
 
+    def variants(self, node: Node[ElementwiseAttrs], target: Target) -> tuple[Variant, ...]:
+        portable = super().variants(node, target)
+        proven = o.is_int8(node.input(0), node.input(1), node.output)
+        if not o.has_dsp(target) or (proven and self._dsp_fields(node) is None):
+            return portable
+        return (self.dsp_variant(node, DSP_CODE_BYTES, 18), *portable)
+
+    def _dsp_fields(self, node: Node[ElementwiseAttrs]) -> tuple[tuple[str, int], ...] | None:
+        """Rounding of the DSP kernel, or None where shifts are not what it takes.
+
+        Halves are rounded away from zero as `tinyeff.ops.dsp_rounding` explains.
+        """
+        (multiplier, shift), quant = self._scaling(node), node.output.quant
+        assert quant is not None
+        if not 1 <= -shift <= MOST_SHIFT:
+            return None
+        constant = (1 << -shift - 1) + (quant.zero_point << -shift)
+        return (("multiplier", multiplier), ("constant", constant), ("shift", -shift))
+
     def lower(self, node: Node[ElementwiseAttrs], variant: Variant) -> Kernel:
+        if variant.name == DSP:
+            rounding = self._dsp_fields(node)
+            assert rounding is not None
+            operands = (*self.operand_fields(node, 0), *self.operand_fields(node, 1))
+            return Kernel("te_mul_dsp", "te_mul_dsp_params",
+                          (*operands, *rounding, *self.limit_fields(node)), ("te_mul_dsp",))
         fields = (
             *self.operand_fields(node, 0),
             *self.operand_fields(node, 1),
