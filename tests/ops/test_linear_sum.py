@@ -68,7 +68,7 @@ def test_halves_go_away_from_zero(scales: tuple[float, float, float]) -> None:
     np.testing.assert_array_equal(computed(found, -128), operator.evaluate(pair, EVERY)[0])
 
 
-@pytest.mark.parametrize("kind", ["ADD", "SUB", "MUL"])
+@pytest.mark.parametrize("kind", ["ADD", "SUB", "MUL", "MAX_POOL_2D", "AVERAGE_POOL_2D"])
 def test_cases_reach_the_dsp_kernels(kind: str) -> None:
     names = [operator_of(kind).variants(n, target_for("cortex-m4"))[0].name
              for _, n, _ in cases(kind)]

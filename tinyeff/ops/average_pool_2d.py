@@ -3,13 +3,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tinyeff import fixed_point
 from tinyeff.ir import Array, Kernel, Target, Variant
+from tinyeff.ops import operator as o
 from tinyeff.ops import pooling
 from tinyeff.ops.operator import Node
 from tinyeff.ops.pooling import Pool2D, Pool2DAttrs
+
+
+DSP = "dsp"
+MOST_TAPS = 255
+"""What a sum of 16 bits has room for, in the kernel for the DSP extension."""
 
 
 class AveragePool2D(Pool2D):
@@ -32,19 +40,26 @@ class AveragePool2D(Pool2D):
         return (fixed_point.clamp_int8(mean, *pooling.clamp_of(node))[None],)
 
     def variants(self, node: Node[Pool2DAttrs], target: Target) -> tuple[Variant, ...]:
-        out = node.output
+        out, taps = node.output, self.taps(node)
         if pooling.is_global(node):
-            return (Variant("portable", state_bytes=4 * out.channels, code_bytes=216,
-                            cost=6 * node.input(0).elements + 25 * out.elements),)
-        return (Variant("portable", code_bytes=374,
-                        cost=8 * self.taps(node) + 30 * out.elements),)
+            inputs = node.input(0).elements
+            portable = Variant("portable", state_bytes=4 * out.channels, code_bytes=216,
+                               cost=6 * inputs + 25 * out.elements)
+            dsp = replace(portable, name=DSP, code_bytes=440, cost=2 * inputs + 25 * out.elements)
+            return (dsp, portable) if o.has_dsp(target) else (portable,)
+        portable = Variant("portable", code_bytes=374, cost=8 * taps + 30 * out.elements)
+        if not o.has_dsp(target) or taps > MOST_TAPS * out.elements:
+            return (portable,)
+        return (replace(portable, name=DSP, code_bytes=724, cost=3 * taps + 16 * out.elements),
+                portable)
 
     def lower(self, node: Node[Pool2DAttrs], variant: Variant) -> Kernel:
-        source = ("te_average_pool_2d",)
+        dsp = "_dsp" if variant.name == DSP else ""
+        source = f"te_average_pool_2d{dsp}"
         if not pooling.is_global(node):
-            return Kernel("te_average_pool_2d", "te_average_pool_2d_params",
+            return Kernel(source, "te_average_pool_2d_params",
                           (*pooling.rows_fields(node), ("halves_up", int(node.attrs.uint8))),
-                          source)
+                          (source,))
         x = node.input(0)
         low, high = pooling.clamp_of(node)
         fields = (
@@ -55,8 +70,8 @@ class AveragePool2D(Pool2D):
             ("out_max", high),
             ("halves_up", int(node.attrs.uint8)),
         )
-        return Kernel("te_average_pool_2d_global", "te_average_pool_2d_global_params", fields,
-                      source)
+        return Kernel(f"te_average_pool_2d_global{dsp}", "te_average_pool_2d_global_params", fields,
+                      (source,))
 
 
 OPERATOR = AveragePool2D()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,15 @@ from tinyeff import fixed_point
 from tinyeff.ir import Array, Graph, Kernel, Target, Variant, Window
 from tinyeff.ops import operator as o
 from tinyeff.ops.build import GraphBuilder
+from tinyeff.ops.dsp_rounding import MOST_SHIFT
 from tinyeff.ops.operator import Node, Operator
 
 MAX_SUM = 1 << 30
 """What a shifted sum may reach, so that nothing after it leaves 32 bits."""
+
+
+DSP = "dsp"
+"""The variant for cores with the DSP extension, where channels are not averaged."""
 
 
 @dataclass(frozen=True)
@@ -148,13 +153,46 @@ class Mean(Operator[MeanAttrs]):
 
     def variants(self, node: Node[MeanAttrs], target: Target) -> tuple[Variant, ...]:
         form, out = self.form_of(node), node.output
-        cost = 6 * node.input(0).elements + 30 * out.elements
+        inputs = node.input(0).elements
+        cost = 6 * inputs + 30 * out.elements
         if form == "accumulate":
-            return (Variant("portable", state_bytes=4 * out.elements, code_bytes=428, cost=cost),)
-        pixelwise = form == "rows" and not over_of(node).pixels
-        return (Variant("portable", code_bytes=402, cost=cost, consumes=1 if pixelwise else 0),)
+            portable = Variant("portable", state_bytes=4 * out.elements, code_bytes=428, cost=cost)
+        else:
+            pixelwise = form == "rows" and not over_of(node).pixels
+            portable = Variant("portable", code_bytes=402, cost=cost,
+                               consumes=1 if pixelwise else 0)
+        if not o.has_dsp(target) or form == "whole" or self._dsp_fields(node) is None:
+            return (portable,)
+        dsp = replace(portable, name=DSP, code_bytes=320 if form == "rows" else 392,
+                      cost=2 * inputs + 18 * out.elements)
+        return dsp, portable
+
+    def _dsp_fields(self, node: Node[MeanAttrs]) -> tuple[tuple[str, int], ...] | None:
+        """The parameters of the DSP kernel, or None where it does not apply.
+
+        Halves are rounded away from zero as `tinyeff.ops.dsp_rounding` explains.
+        """
+        x, out, over = node.input(0), node.output, over_of(node)
+        if not over.pixels or over.channels:
+            return None
+        fields = (("pixels", x.pixels), ("in_pitch", x.channels), ("channels", x.channels))
+        if not o.is_int8(x, out):
+            return fields
+        assert x.quant is not None and out.quant is not None
+        multiplier, shift = self.scaling(node)
+        if not 1 <= -shift <= MOST_SHIFT or 256 * count_of(node) >= MAX_SUM:
+            return None
+        constant = (1 << -shift - 1) + (out.quant.zero_point << -shift)
+        return (*fields, ("offset", x.quant.zero_point * count_of(node)),
+                ("multiplier", multiplier), ("constant", constant), ("shift", -shift))
 
     def lower(self, node: Node[MeanAttrs], variant: Variant) -> Kernel:
+        if variant.name == DSP:
+            dsp_fields = self._dsp_fields(node)
+            assert dsp_fields is not None
+            rows = self.form_of(node) == "rows"
+            return Kernel("te_mean_dsp" if rows else "te_mean_accumulate_dsp",
+                          "te_mean_dsp_params", dsp_fields, ("te_mean_dsp",))
         x, out, over = node.input(0), node.output, over_of(node)
         assert x.quant is not None and out.quant is not None
         multiplier, shift = self.scaling(node)
