@@ -361,11 +361,10 @@ def test_kernels_take_several_rows_in_a_call(kind: str) -> None:
     for number, graph in enumerate(operator.cases()):
         node = node_of(graph, graph.ops[0])
         if operator.form_of(node) == "rows":
-            (variant,) = operator.variants(node, target_for("cortex-m4"))
             values = np.random.default_rng(number).integers(-128, 128, node.input(0).shape)
             how = How("three_rows", rows_per_call=3, tile=2, gap=1)
-            runs.append(Run(graph.source.name, operator, node, variant, (values.astype(np.int8),),
-                            how))
+            runs += [Run(graph.source.name, operator, node, variant, (values.astype(np.int8),), how)
+                     for variant in operator.variants(node, target_for("cortex-m4"))]
     for run, found in zip(runs, run_on_host(runs), strict=True):
         np.testing.assert_array_equal(found[0], operator.evaluate(run.node, run.inputs)[0],
                                       err_msg=run.name)

@@ -14,7 +14,6 @@ from tinyeff.ops import pooling
 from tinyeff.ops.operator import Node
 from tinyeff.ops.pooling import Pool2D, Pool2DAttrs
 
-
 DSP = "dsp"
 MOST_TAPS = 255
 """What a sum of 16 bits has room for, in the kernel for the DSP extension."""

@@ -19,7 +19,6 @@ from tinyeff.ops import operator as o
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.operator import Node, Operator
 
-
 DSP = "dsp"
 """The variant for cores with the DSP extension."""
 

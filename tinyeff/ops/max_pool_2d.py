@@ -15,7 +15,6 @@ from tinyeff.ops import pooling
 from tinyeff.ops.operator import Node
 from tinyeff.ops.pooling import Pool2D, Pool2DAttrs
 
-
 DSP = "dsp"
 
 

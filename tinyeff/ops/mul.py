@@ -17,7 +17,6 @@ from tinyeff.ops.dsp_rounding import MOST_SHIFT
 from tinyeff.ops.elementwise import DSP, Elementwise, ElementwiseAttrs, reach_of
 from tinyeff.ops.operator import Node
 
-
 DSP_CODE_BYTES = 684
 """Of the kernel for cores with the DSP extension, on a Cortex-M4."""
 
