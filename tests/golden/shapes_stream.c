@@ -10,7 +10,7 @@
 #include "te_conv_2d_1x1_dsp.h"
 #include "te_conv_2d_dsp.h"
 #include "te_depthwise_3x3_dsp.h"
-#include "te_mean.h"
+#include "te_mean_dsp.h"
 #include "te_product_dsp.h"
 #include "te_softmax.h"
 
@@ -156,21 +156,21 @@ static const te_conv_2d_1x1_dsp_params conv_2d_6_params = {
 
 /* ADD: 8x8x24, 8x8x24 -> 8x8x24 */
 static const te_add_dsp_params add_7_params = {
-    .large = 1,
-    .large_base = 6815744,
-    .small_one = 2097152,
-    .small_base = 268435456,
-    .small_multiplier = 1106782165,
-    .small_half = 2,
-    .small_shift = 2,
-    .multiplier = 1073741824,
-    .constant = -3276800,
-    .shift = 18,
+    .in1_constant = 0,
+    .in1_row = 192,
+    .in1_pitch = 24,
+    .in1_step = 1,
+    .in1_multiplier = 1080842,
+    .in2_constant = 0,
+    .in2_row = 192,
+    .in2_pitch = 24,
+    .in2_step = 1,
+    .in2_multiplier = 4194304,
+    .base = 140452614,
+    .shift = 22,
     .out_min = -128,
     .out_max = 127,
     .channels = 24,
-    .in1_pitch = 24,
-    .in2_pitch = 24,
     .out_pitch = 24,
 };
 
@@ -208,20 +208,14 @@ static const te_conv_2d_1x1_dsp_params conv_2d_9_params = {
 };
 
 /* MEAN: 4x4x48 -> 48 */
-static const te_mean_params mean_10_params = {
-    .in_rows = 4,
-    .in_pixels = 4,
+static const te_mean_dsp_params mean_10_params = {
+    .pixels = 4,
     .in_pitch = 48,
-    .in_channels = 48,
-    .out_pixels = 1,
-    .out_pitch = 48,
-    .out_channels = 48,
-    .over_pixels = 1,
-    .over_channels = 0,
+    .channels = 48,
     .offset = -2048,
     .multiplier = 1286728532,
-    .shift = -1,
-    .out_zero_point = -128,
+    .constant = -255,
+    .shift = 1,
 };
 
 /* FULLY_CONNECTED: 48 -> 6 */
@@ -277,7 +271,7 @@ static const te_kernel kernels[] = {
     {.kernel.rows = te_depthwise_3x3_dsp, .form = TE_ROWS}, /* 1 */
     {.kernel.rows = te_conv_2d_1x1_dsp, .form = TE_ROWS}, /* 2 */
     {.kernel.rows = te_add_dsp, .form = TE_ROWS}, /* 3 */
-    {.kernel.accumulate = &te_mean_accumulate, .form = TE_ACCUMULATE}, /* 4 */
+    {.kernel.accumulate = &te_mean_accumulate_dsp, .form = TE_ACCUMULATE}, /* 4 */
     {.kernel.rows = te_softmax, .form = TE_ROWS}, /* 5 */
 };
 
