@@ -33,11 +33,12 @@ class Uart:
 class ClockTree:
     """Limits of the PLL, in Hz and as (least, most); the core runs at vco / one of `output`.
 
-    The buses run at core / ahb_divider, and the peripherals' at that / apb1_divider or
-    apb2_divider.
+    The core starts at reset_hz. The buses run at core / ahb_divider, and the peripherals' at that
+    / apb1_divider or apb2_divider.
     """
 
     internal_hz: int
+    reset_hz: int
     pll_input_hz: tuple[int, int]
     vco_hz: tuple[int, int]
     m: tuple[int, int]
@@ -108,7 +109,8 @@ def _family(name: str, raw: dict[str, Any], variant: dict[str, Any]) -> Family:
         name=name, title=raw["title"], openocd=raw["openocd"], uart_kind=raw["uart_kind"],
         addresses=raw["addresses"], rcc=raw["rcc"], reset=raw["reset"],
         clock=ClockTree(
-            clock["internal_hz"], _pair(clock["pll_input_hz"]), _pair(clock["vco_hz"]),
+            clock["internal_hz"], clock.get("reset_hz", clock["internal_hz"]),
+            _pair(clock["pll_input_hz"]), _pair(clock["vco_hz"]),
             _pair(clock["m"]), _pair(clock["n"]), tuple(clock["output"]), clock["ahb_divider"],
             clock["apb1_divider"], clock["apb2_divider"]),
         timing=raw["timing"],

@@ -149,14 +149,15 @@ def _defined(defines: Sequence[str]) -> list[str]:
     return [f"-D{define}" for define in defines]
 
 
-def _run(toolchain: Toolchain, folder: Path, arguments: Sequence[str]) -> tuple[int, str]:
+def run_compiler(toolchain: Toolchain, folder: Path, arguments: Sequence[str]) -> tuple[int, str]:
+    """Run a cross compiler in `folder`: its exit code, and all that it said."""
     done = subprocess.run([*toolchain.command, *arguments], cwd=folder, env=toolchain.environment,
                           capture_output=True, text=True, errors="replace", check=False)
     return done.returncode, done.stdout + done.stderr
 
 
 def _compile(toolchain: Toolchain, folder: Path, path: str, flags: Sequence[str]) -> None:
-    status, said = _run(toolchain, folder, [*flags, "-c", path, "-o", f"{path}.o"])
+    status, said = run_compiler(toolchain, folder, [*flags, "-c", path, "-o", f"{path}.o"])
     if status == 0:
         return
     if "stdint.h: No such file" in said:
@@ -173,12 +174,13 @@ def _link(
     flags = [*core, "-nostdlib", "-Wl,--gc-sections", "-T", "program.ld", *objects]
     if toolchain.name == "gcc":
         flags += ["-Wl,--no-warn-rwx-segments", "-lgcc"]
-    status, said = _run(toolchain, folder, [*flags, "-o", "program.elf"])
+    status, said = run_compiler(toolchain, folder, [*flags, "-o", "program.elf"])
     if status != 0 and toolchain.name == "zig" and "undefined symbol: __" in said:
         # Helpers such as __aeabi_idiv: zig compiles its run-time library first, which takes
         # seconds, so that it is asked for only where something needs it.
         flags.remove("-nostdlib")
-        status, said = _run(toolchain, folder, [*flags, "-nostartfiles", "-o", "program.elf"])
+        status, said = run_compiler(toolchain, folder,
+                                    [*flags, "-nostartfiles", "-o", "program.elf"])
     if status != 0:
         _raise_overflow(said, memory)
         raise InternalError(f"{toolchain.version} does not link the program:\n{said.strip()}")
