@@ -161,6 +161,8 @@ def codegen(
     from tinyeff.console import report
     from tinyeff.console.folder import check_writable, read_labels, write_folder
     from tinyeff.console.loading import compiled
+    from tinyeff.device.boards import Board
+    from tinyeff.device.project import board_program
     from tinyeff.emitter import EmitOptions, emit
     from tinyeff.emitter.naming import check_name, model_name
 
@@ -170,6 +172,8 @@ def codegen(
     p, program = compiled(model, plan, "cortex-m4")
     names = read_labels(Path(labels), program.graph) if labels else ()
     sources = emit(program, EmitOptions(name, names, plan.recorded()))
+    if isinstance(board := plan.chip(), Board):
+        sources = board_program(sources, board, program.graph.source.flatbuffer)
     removed = write_folder(folder, sources, force)
     terminal.result({**report.plan_object(p), "name": name, "directory": directory,
                      "files": list(sources), "removed": list(removed)})

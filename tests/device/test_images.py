@@ -44,8 +44,10 @@ def _programs() -> None:
 
 def _symbols(built: Image) -> dict[str, int]:
     from elftools.elf.elffile import ELFFile
+    from elftools.elf.sections import SymbolTableSection
 
     table = ELFFile(io.BytesIO(built.elf)).get_section_by_name(".symtab")
+    assert isinstance(table, SymbolTableSection)
     return {s.name: s["st_value"] for s in table.iter_symbols()}
 
 

@@ -10,6 +10,7 @@ from tinyeff.console.folder import read_folder
 from tinyeff.console.options import PlanOptions
 from tinyeff.console.report import Planned, blame, planned, verdict_sentence
 from tinyeff.data import load_inputs, parse_preprocess, random_inputs
+from tinyeff.device.project import model_part
 from tinyeff.emitter import MANIFEST, EmitOptions, Manifest, Sources, emit, lower, read_manifest
 from tinyeff.emitter.naming import model_name
 from tinyeff.errors import DoesNotFitError, UnsupportedError, UsageError
@@ -46,7 +47,8 @@ def generated(model: str, options: PlanOptions) -> tuple[Manifest, Sources]:
             name = min(chosen)[0].replace("_", "-")
             raise UsageError(f"--{name}: {model} holds generated code, which is run as it is; the "
                              "plan was chosen when it was generated")
-        return read_folder(Path(model))
+        manifest, sources = read_folder(Path(model))
+        return manifest, model_part(sources)
     _, program = compiled(model, options, "host")
     sources = emit(program, EmitOptions(model_name(Path(model).stem), (), options.recorded()))
     return read_manifest(sources[MANIFEST], MANIFEST), sources

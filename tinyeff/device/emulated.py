@@ -35,22 +35,27 @@ ENGINES = ("qemu", "unicorn")
 
 
 class EmulatedBoard:
-    """The console of a running emulated board, as a stream of bytes; also a context manager."""
+    """The console of a running emulated board; also a context manager.
+
+    A stream of bytes with the methods of pyserial's ports that a link needs.
+    """
 
     def __init__(self, board: Board, engine: str, process: subprocess.Popen[bytes],
                  console: socket.socket, folder: tempfile.TemporaryDirectory[str]) -> None:
         self.board, self.engine = board, engine
+        self.timeout: float = START_SECONDS
         self._process, self._console, self._folder = process, console, folder
 
-    def read(self, size: int, timeout: float) -> bytes:
+    def read(self, size: int = 1, timeout: float | None = None) -> bytes:
         """Up to `size` bytes, as soon as there are any; none after `timeout` seconds.
 
-        Raises InternalError where the emulator has ended.
+        Without a `timeout` that of the port counts. Raises InternalError where the emulator has
+        ended.
         """
-        self._console.settimeout(max(timeout, 1e-3))
+        self._console.settimeout(self.timeout if timeout is None else timeout)
         try:
             data = self._console.recv(size)
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             return b""
         except OSError:
             data = b""

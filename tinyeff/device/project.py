@@ -12,6 +12,7 @@ from typing import Any
 from tinyeff import resources
 from tinyeff.device.boards import Board
 from tinyeff.device.layout import STACK_BYTES, Layout, layout_for
+from tinyeff.device.link.sources import link_sources
 from tinyeff.emitter import MANIFEST, Manifest, Sources, naming, read_manifest
 from tinyeff.emitter.sources import render, sha256
 from tinyeff.targets import cpu_named
@@ -28,6 +29,22 @@ EXCEPTIONS = {1: "te_reset", 2: "NMI_Handler", 3: "HardFault_Handler", 4: "MemMa
               5: "BusFault_Handler", 6: "UsageFault_Handler", 11: "SVC_Handler",
               12: "DebugMon_Handler", 14: "PendSV_Handler", 15: "SysTick_Handler"}
 ARMV6_EXCEPTIONS = (1, 2, 3, 11, 14, 15)
+
+
+def board_program(sources: Sources, board: Board, flatbuffer: bytes) -> dict[str, str]:
+    """The files of a program for `board` that a host can talk to over the serial link.
+
+    `sources` are those of the model, which `flatbuffer` holds. Raises DoesNotFitError where the
+    memories of the board are too small.
+    """
+    return firmware_sources(sources, board, lambda files, layout: link_sources(
+        files, flatbuffer, board.name, layout.keeps_input))
+
+
+def model_part(sources: Sources) -> Sources:
+    """The model in `sources`: without what is the board's, where they are a program for one."""
+    own = json.loads(sources[MANIFEST]).get("board", {}).get("files", ())
+    return {path: text for path, text in sources.items() if path not in own}
 
 
 def board_layout(board: Board, manifest: Manifest) -> Layout:
@@ -61,7 +78,8 @@ def firmware_sources(sources: Sources, board: Board, application: Application) -
     files["CMakePresets.json"] = render("CMakePresets.json.j2", view)
     files["toolchain.cmake"] = render("toolchain.cmake.j2", view)
     raw: dict[str, Any] = json.loads(sources[MANIFEST])
-    raw["board"] = board_entry(board, layout)
+    raw["board"] = {**board_entry(board, layout),
+                    "files": sorted(set(files) - set(model))}
     raw["files"] = {name: sha256(text) for name, text in files.items()}
     files[MANIFEST] = naming.pretty_json(raw)
     return files
