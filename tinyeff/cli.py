@@ -25,6 +25,7 @@ from tinyeff.console.options import (
     OutputOptions,
     PlanOptions,
     ProfileOptions,
+    one_of,
     takes_options,
 )
 
@@ -154,6 +155,9 @@ def codegen(
     )] = None,
     labels: Annotated[str | None, typer.Option(
         metavar="FILE", help="Text file with the name of one class per line.")] = None,
+    layout: Annotated[str | None, typer.Option(
+        metavar="SHAPE", help="library | cmake | platformio | zephyr | arduino: the model alone, "
+        "for a project of your own. Unless given: library, with --board a whole program.")] = None,
     force: Annotated[bool, typer.Option(
         "--force", help="Overwrite generated files that were changed since.")] = False,
 ) -> int:
@@ -163,17 +167,19 @@ def codegen(
     from tinyeff.console.loading import compiled
     from tinyeff.device.boards import Board
     from tinyeff.device.project import board_program
-    from tinyeff.emitter import EmitOptions, emit
+    from tinyeff.emitter import LAYOUTS, EmitOptions, arrange, emit
     from tinyeff.emitter.naming import check_name, model_name
 
     terminal, folder = _terminal(output), Path(directory)
     name = check_name(model_name(Path(model).stem) if name is None else name)
+    one_of(layout or "library", LAYOUTS, "--layout")
     check_writable(folder, (), force)
     p, program = compiled(model, plan, "cortex-m4")
     names = read_labels(Path(labels), program.graph) if labels else ()
     sources = emit(program, EmitOptions(name, names, plan.recorded()))
-    if isinstance(board := plan.chip(), Board):
+    if isinstance(board := plan.chip(), Board) and layout is None:
         sources = board_program(sources, board, program.graph.source.flatbuffer)
+    sources = arrange(sources, layout or "library")
     removed = write_folder(folder, sources, force)
     terminal.result({**report.plan_object(p), "name": name, "directory": directory,
                      "files": list(sources), "removed": list(removed)})

@@ -103,8 +103,10 @@ def _replace(folder: Path, sources: Sources) -> tuple[str, ...]:
         try:
             for name in (*sources, *stale):
                 if (folder / name).exists():
+                    (old / name).parent.mkdir(parents=True, exist_ok=True)
                     os.replace(folder / name, old / name)
                 if name in sources:
+                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
                     os.replace(new / name, folder / name)
         except BaseException:
             _restore(folder, old, sources)
@@ -116,7 +118,7 @@ def _replace(folder: Path, sources: Sources) -> tuple[str, ...]:
 
 def _restore(folder: Path, old: Path, sources: Sources) -> None:
     """Undo a replacement that stopped half-way: `old` holds what was there before."""
-    moved = {path.name for path in old.iterdir()}
+    moved = {path.relative_to(old).as_posix() for path in old.rglob("*") if path.is_file()}
     for name in sources:
         if name not in moved and not (old.parent / "new" / name).exists():
             (folder / name).unlink(missing_ok=True)
@@ -127,6 +129,7 @@ def _restore(folder: Path, old: Path, sources: Sources) -> None:
 def _write_all(folder: Path, sources: Sources) -> None:
     folder.mkdir(parents=True)
     for name, text in sources.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(text.encode("utf-8"))
 
 

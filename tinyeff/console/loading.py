@@ -11,7 +11,16 @@ from tinyeff.console.options import PlanOptions
 from tinyeff.console.report import Planned, blame, planned, verdict_sentence
 from tinyeff.data import load_inputs, parse_preprocess, random_inputs
 from tinyeff.device.project import model_part
-from tinyeff.emitter import MANIFEST, EmitOptions, Manifest, Sources, emit, lower, read_manifest
+from tinyeff.emitter import (
+    MANIFEST,
+    EmitOptions,
+    Manifest,
+    Sources,
+    emit,
+    in_one_folder,
+    lower,
+    read_manifest,
+)
 from tinyeff.emitter.naming import model_name
 from tinyeff.errors import DoesNotFitError, UnsupportedError, UsageError
 from tinyeff.ir import Array, Graph, Program
@@ -48,7 +57,7 @@ def generated(model: str, options: PlanOptions) -> tuple[Manifest, Sources]:
             raise UsageError(f"--{name}: {model} holds generated code, which is run as it is; the "
                              "plan was chosen when it was generated")
         manifest, sources = read_folder(Path(model))
-        return manifest, model_part(sources)
+        return manifest, in_one_folder(model_part(sources))
     _, program = compiled(model, options, "host")
     sources = emit(program, EmitOptions(model_name(Path(model).stem), (), options.recorded()))
     return read_manifest(sources[MANIFEST], MANIFEST), sources

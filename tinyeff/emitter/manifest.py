@@ -76,7 +76,7 @@ def _manifest(raw: dict[str, Any]) -> Manifest:
         raise ValueError(f"optimize is {optimize!r}")
     files = {str(name): str(digest) for name, digest in raw["files"].items()}
     for name in files:
-        if not re.fullmatch(r"[A-Za-z0-9_]+(\.[A-Za-z0-9]+)?", name):
+        if not re.fullmatch(r"([A-Za-z0-9_]+/){0,3}[A-Za-z0-9_]+(\.[A-Za-z0-9]+)?", name):
             raise ValueError(f"{name!r} is not the name of a generated file")
     return Manifest(
         name=check_name(str(raw["name"])),
