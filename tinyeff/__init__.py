@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tinyeff.emitter import EmitOptions, Sources
     from tinyeff.errors import (
+        BoardError,
         DoesNotFitError,
         InternalError,
         Item,
@@ -66,12 +67,14 @@ _HOMES = {
     "emitter": ("EmitOptions", "Sources"),
     "ir": ("Buffer", "Graph", "Limits", "Op", "Plan", "Program", "Quant", "Segment", "Target",
            "Tensor", "Variant"),
-    "errors": ("DoesNotFitError", "InternalError", "Item", "MismatchError", "MissingProgramError",
-               "ModelFileError", "TinyeffError", "UnsupportedError", "UsageError"),
+    "errors": ("BoardError", "DoesNotFitError", "InternalError", "Item", "MismatchError",
+               "MissingProgramError", "ModelFileError", "TinyeffError", "UnsupportedError",
+               "UsageError"),
 }
 """Module -> the public names that it holds."""
 
 __all__ = [
+    "BoardError",
     "Buffer",
     "DoesNotFitError",
     "EmitOptions",

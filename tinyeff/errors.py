@@ -7,6 +7,7 @@ TinyeffError                   exit code  what it means
 ├── UnsupportedError               3      the model needs what tinyeff does not do; lists it all
 ├── DoesNotFitError                1      nothing fits the limits given
 ├── MismatchError                  1      a comparison found a difference
+├── BoardError                     1      a board, its port or its probe does not do what it should
 ├── MissingProgramError            4      an outside program or an extra is not installed
 └── InternalError                 70      a checker found tinyeff itself at fault: please report
 
@@ -66,6 +67,12 @@ class DoesNotFitError(TinyeffError):
 
 class MismatchError(TinyeffError):
     """A comparison found a difference."""
+
+    exit_code = 1
+
+
+class BoardError(TinyeffError):
+    """A board, its port or its probe does not do what it should; the message says what to try."""
 
     exit_code = 1
 

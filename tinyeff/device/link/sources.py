@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from types import SimpleNamespace
 
@@ -38,24 +39,31 @@ def link_sources(
     }
     files[f"{name}_traced.c"] = render("traced.c.j2", SimpleNamespace(
         name=name, functions=_functions(manifest)))
-    hashes = {file: hashlib.sha256(text.encode("utf-8")).hexdigest()
-              for file, text in {**sources, **files}.items()}
-    build = build_sha256(name, hashes)
+    build = _build_sha256(board, {**sources, **files})
     view = _view(manifest, board, keep_input, build)
     encoded = base64.encodebytes(flatbuffer).decode("ascii")
     return {**files, APPLICATION: render("te_application.c.j2", view),
             f"{name}{MODEL_SUFFIX}": encoded}
 
 
-def build_sha256(name: str, hashes: Mapping[str, str]) -> bytes:
-    """What identifies a firmware: a hash over the files {name: sha256} it was built from.
+def _build_sha256(board: str, files: Mapping[str, str]) -> bytes:
+    """What identifies a firmware: a hash over its board and the files that compute."""
+    hashes = {name: hashlib.sha256(text.encode("utf-8")).hexdigest()
+              for name, text in files.items() if name.endswith((".c", ".h"))}
+    return hashlib.sha256(json.dumps([board, hashes], sort_keys=True).encode("utf-8")).digest()
 
-    The application holds this hash, the manifest the application's; both are left out, and so is
-    the copy of the model, whose own hash the application holds as well.
+
+def build_of(sources: Sources, where: str) -> bytes:
+    """The hash of the firmware that the sources in folder `where` make, as the board will say it.
+
+    Raises UsageError where they are no program for a board.
     """
-    kept = {file: digest for file, digest in hashes.items()
-            if file not in (APPLICATION, MANIFEST, f"{name}{MODEL_SUFFIX}")}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode("utf-8")).digest()
+    text = sources.get(APPLICATION, "")
+    found = re.search(r"build_sha256\[\w*\] = \{([^}]*)\}", text)
+    if found is None:
+        raise UsageError(f"{where} holds a model and no program for a board; generate it with "
+                         "tinyeff codegen --board, e.g. --board nucleo-f746zg")
+    return bytes(int(byte, 16) for byte in re.findall(r"0x[0-9a-f]{2}", found[1]))
 
 
 def stored_model(manifest: Manifest, sources: Sources) -> bytes:
