@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +21,7 @@ import typer
 import tinyeff
 from tinyeff.console.failure import SCHEMA_VERSION, report_failure
 from tinyeff.console.options import (
+    ConnectionOptions,
     EmulatorOptions,
     OutputOptions,
     PlanOptions,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from tinyeff.device.boards import Device
     from tinyeff.emitter import Manifest, Sources
     from tinyeff.ir import Array
+    from tinyeff.simulator.verify import Verification
 
 INTERRUPTED = 130
 DRAWING_WIDTH, DRAWING_HEIGHT = 100, 14
@@ -109,6 +111,16 @@ Model = Annotated[str, typer.Argument(
 Preprocess = Annotated[str | None, typer.Option(
     metavar="scale=S,offset=O", help="Applied to real values in data files: value * S + O.")]
 Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of random input.")]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Which samples a command takes: of a file, or random ones."""
+
+    data: str | None
+    preprocess: str | None
+    seed: int
+    count: int | None
 
 
 def _terminal(output: OutputOptions) -> Terminal:
@@ -265,6 +277,7 @@ def verify(
     plan: PlanOptions,
     output: OutputOptions,
     emulator: EmulatorOptions,
+    connection: ConnectionOptions,
     data: Annotated[str | None, typer.Option(
         "--data", metavar="FILE", help="An .npz or .npy file; random input unless given.")] = None,
     preprocess: Preprocess = None,
@@ -273,10 +286,16 @@ def verify(
     )] = None,
     seed: Seed = 0,
 ) -> int:
-    """Compare the generated C with LiteRT, tensor by tensor."""
+    """Compare the generated C with LiteRT, tensor by tensor.
+
+    With --port or --emulate, MODEL is a folder that codegen --board wrote: what is compared is what
+    the board computes.
+    """
     from tinyeff.console import loading, outcome
     from tinyeff.simulator.verify import verify as compare
 
+    if connection.given:
+        return _verify_board(model, connection, output, Samples(data, preprocess, seed, count))
     terminal, cpu = _terminal(output), plan.target("host").cpu
     emulator.check(cpu)
     p, program = loading.compiled(model, plan, "host")
@@ -286,15 +305,90 @@ def verify(
         result = compare(program, inputs, cpu=cpu, compiler=emulator.compiler,
                          engine=emulator.engine, progress=progress)
     terminal.result(outcome.verification_object(model, cpu, p.plan.arena_bytes, result))
+    return _verdict(terminal, result, origin, "" if cpu == "host" else f"an emulated {cpu}")
+
+
+def _verdict(terminal: Terminal, result: Verification, origin: str, machine: str) -> int:
+    """Say what a comparison found; the exit code."""
     if result.difference is not None:
         terminal.headline(f"differs: {result.difference}", "bold red")
         return 1
     number = f"{result.samples} sample{'' if result.samples == 1 else 's'}"
     what = (f"all {result.tensors} tensors, and the outputs of the release build," if result.layers
             else "the outputs")
-    where = "" if cpu == "host" else f", computed by an emulated {cpu}"
+    where = f", computed by {machine}" if machine else ""
     terminal.headline(f"exact: {what} equal LiteRT's bit for bit on {number} ({origin}){where}",
                       "bold green")
+    return 0
+
+
+def _verify_board(
+    folder: str, connection: ConnectionOptions, output: OutputOptions, samples: Samples
+) -> int:
+    """`verify` of what a board computes."""
+    from tinyeff.console import loading, outcome
+    from tinyeff.console.connection import board_folder, connected
+    from tinyeff.device.link.machine import BoardProgram
+    from tinyeff.device.link.sources import stored_model
+    from tinyeff.simulator.verify import compare
+
+    connection.check()
+    terminal = _terminal(output)
+    manifest, sources, build = board_folder(folder)
+    graph = loading.stored_graph(manifest, stored_model(manifest, sources))
+    inputs, origin = loading.samples(graph, samples.data, samples.preprocess, samples.seed,
+                                     samples.count or 1)
+    inputs = tuple(x[:samples.count] for x in inputs)
+    with (connected(folder, manifest, build, connection) as (link, port),
+          terminal.progress("bytes of trace") as progress):
+        machine = BoardProgram(link, manifest, progress)
+        result = compare(graph, inputs, machine, machine if machine.can_trace else None)
+        board = link.identity.board
+    terminal.result({**outcome.verification_object(folder, manifest.target.cpu,
+                                                   manifest.arena_bytes, result),
+                     "board": board, "port": port})
+    return _verdict(terminal, result, origin, f"the board {board} ({port})")
+
+
+@app.command()
+@takes_options
+def run(
+    folder: Annotated[str, typer.Argument(
+        metavar="DIR", help="A folder that codegen --board wrote, as it was flashed.")],
+    output: OutputOptions,
+    connection: ConnectionOptions,
+    file: Annotated[str | None, typer.Option(
+        "--input", metavar="FILE", help="An .npy or .npz file; random input unless given.")] = None,
+    preprocess: Preprocess = None,
+    seed: Seed = 0,
+    bench: Annotated[bool, typer.Option(
+        "--bench", help="Measure milliseconds, frames per second and the cycles of each layer.",
+    )] = False,
+) -> int:
+    """Run the model once on a board, and show what it computes."""
+    from tinyeff.console import board_report, loading, outcome
+    from tinyeff.console.connection import board_folder, connected
+    from tinyeff.device.link import machine
+
+    connection.check()
+    terminal = _terminal(output)
+    manifest, _, build = board_folder(folder)
+    inputs, origin = loading.one_sample(manifest.interface, file, preprocess, seed)
+    [data] = machine.samples_of(inputs)
+    with connected(folder, manifest, build, connection) as (link, port):
+        found = link.infer(data)
+        measured = machine.bench(link, manifest, data) if bench else None
+        identity, status = link.identity, link.status()
+    result = outcome.Run(manifest, manifest.target.cpu, origin,
+                         machine.outputs_of(manifest, found.output))
+    terminal.result(board_report.board_object(result, port, identity, status, found.run, measured))
+    terminal.headline(board_report.board_headline(result, identity))
+    for line in (*outcome.run_lines(result),
+                 *board_report.board_lines(status, found.run, measured)):
+        terminal.say(line)
+    if measured is not None and measured.layers:
+        terminal.say()
+        terminal.say(board_report.layer_table(measured, result, terminal.unicode))
     return 0
 
 

@@ -134,24 +134,38 @@ static uint8_t *put_status(te_link *link, uint8_t *to)
     return put(to, status.stack_bytes, 4);
 }
 
-static void answer_identify(te_link *link)
+/* The identity, or the part of it that is asked for: on a bad line short frames arrive. */
+static void on_identify(te_link *link, const uint8_t *from, uint32_t bytes)
 {
     const te_link_device *device = link->device;
+    uint8_t *start = payload(link) + 4;
     const uint8_t *end = payload(link) + TE_LINK_PAYLOAD_BYTES;
-    uint8_t *to = put(payload(link), TE_LINK_VERSION, 1);
+    uint8_t *to = put(start, TE_LINK_VERSION, 1);
+    uint32_t total;
+    uint32_t offset = 0;
+    uint32_t size;
     to = put(to, device->flags, 1);
     to = put(to, TE_LINK_DATA_BYTES, 2);
     to = put(to, device->input_bytes, 4);
     to = put(to, device->output_bytes, 4);
     to = put(to, device->arena_bytes, 4);
     to = put(to, device->layers, 4);
-    to = put_status(link, to);
     to = put_bytes(to, device->model_sha256, TE_LINK_HASH_BYTES);
     to = put_bytes(to, device->build_sha256, TE_LINK_HASH_BYTES);
     to = put_text(to, end - 2, device->board);
     to = put_text(to, end - 1, device->version);
     to = put_text(to, end, device->model);
-    answer(link, to);
+    total = (uint32_t)(to - start);
+    size = total;
+    if (bytes == 4) {
+        offset = get(from, 2);
+        size = get(from + 2, 2);
+        offset = offset < total ? offset : total;
+        size = size < total - offset ? size : total - offset;
+    }
+    to = put(payload(link), total, 2);
+    to = put(to, offset, 2);
+    answer(link, put_bytes(to, start + offset, size));
 }
 
 /* ---- Requests: the input ----------------------------------------------------------------------
@@ -444,8 +458,11 @@ static void on_request(te_link *link, uint32_t bytes)
     const uint8_t *from = link->frame + TE_LINK_HEAD_BYTES;
     switch (link->frame[0]) {
     case TE_LINK_IDENTIFY:
-        answer_identify(link);
-        return;
+        if (bytes == 0 || bytes == 4) {
+            on_identify(link, from, bytes);
+            return;
+        }
+        break;
     case TE_LINK_STATUS:
         answer(link, put_status(link, payload(link)));
         return;

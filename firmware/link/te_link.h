@@ -38,9 +38,11 @@ extern "C" {
 #define TE_LINK_HASH_BYTES    32u
 
 /* What a request asks; its answer has TE_LINK_ANSWER added. Payloads:
- *   IDENTIFY  -                                   -> te_link.c: answer_identify
- *   WRITE     transfer 4, offset 4, data          -> transfer 4, bytes received so far 4
- *   RUN       transfer 4, CRC-32 of the input 4, mode 1, count 2, build 8
+ *   IDENTIFY  - or offset 2, bytes 2 -> bytes of the identity 2, offset 2, data: version 1, flags
+ * 1, TE_LINK_DATA_BYTES 2, input bytes 4, output bytes 4, arena bytes 4, layers 4, SHA-256 of the
+ * model 32, of the build 32, names of board, version and model, each ended by 0 WRITE     transfer
+ * 4, offset 4, data          -> transfer 4, bytes received so far 4 RUN       transfer 4, CRC-32 of
+ * the input 4, mode 1, count 2, build 8
  *             -> transfer 4, mode 1, count 2, status 4, cycles 8, fewest 4, most 4, CRC-32 of the
  *                output 4
  *   READ      transfer 4, what 1, offset 4, bytes 2 -> transfer 4, what 1, offset 4, data

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from pathlib import Path
 from tests.shared import CHECKOUT
 from tinyeff.device.link.sources import link_sources
 from tinyeff.emitter import MANIFEST, EmitOptions, emit, read_manifest
+from tinyeff.emitter.sources import sha256
 from tinyeff.ir import Program
 from tinyeff.simulator.host import WARNINGS, host_compiler, write_sources
 
@@ -35,6 +37,9 @@ class HostFirmware:
         self.manifest = read_manifest(sources[MANIFEST], MANIFEST)
         flatbuffer = program.graph.source.flatbuffer
         self.sources = {**sources, **link_sources(sources, flatbuffer, "host", keep_input)}
+        raw = json.loads(self.sources.pop(MANIFEST))
+        raw["files"] = {name: sha256(text) for name, text in self.sources.items()}
+        self.sources[MANIFEST] = json.dumps(raw)
         self._folder = tempfile.TemporaryDirectory(prefix="tinyeff-board-")
         self.folder = Path(self._folder.name)
         self.binary = self.folder / "firmware"

@@ -140,6 +140,30 @@ class ProfileOptions(EmulatorOptions):
 
 
 @dataclass(frozen=True)
+class ConnectionOptions:
+    """Which board runs the program of a folder."""
+
+    port: Annotated[str | None, typer.Option(
+        metavar="auto|PATH|URL", help="The board's serial port, or a URL of pyserial such as "
+        "socket://host:port; auto finds the one board that is plugged in.")] = None
+    emulate: Annotated[bool, typer.Option(
+        "--emulate", help="Boot the image in an emulated board instead.")] = False
+    timeout: Annotated[float, typer.Option(
+        metavar="SECONDS", min=0.1, help="How long one inference on the board may take.")] = 60.0
+
+    @property
+    def given(self) -> bool:
+        """True where a board is meant."""
+        return self.emulate or self.port is not None
+
+    def check(self) -> None:
+        """Raise UsageError where both a port and an emulated board are named."""
+        if self.emulate and self.port is not None:
+            raise UsageError("--emulate and --port exclude each other: an emulated board has no "
+                             "port")
+
+
+@dataclass(frozen=True)
 class OutputOptions:
     """How a command reports."""
 

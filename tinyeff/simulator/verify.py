@@ -139,23 +139,22 @@ def verify(
         built = EmulatedProgram(program, cpu, compiler=compiler, engine=engine)
         shown = EmulatedProgram(program, cpu, trace=True, compiler=compiler, engine=engine
                                 ) if can_trace(cpu, engine) else None
-        return compare(program, inputs, built, shown, progress)
+        return compare(program.graph, inputs, built, shown, progress)
     with HostProgram(program, flags=flags) as release, HostProgram(
         program, trace=True, flags=flags
     ) as traced:
-        return compare(program, inputs, release, traced, progress)
+        return compare(program.graph, inputs, release, traced, progress)
 
 
 def compare(
-    program: Program,
+    graph: Graph,
     inputs: tuple[Array, ...],
     release: Machine,
     traced: Machine | None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Verification:
     """`verify` on any machine; without `traced`, only outputs are compared."""
-    graph, count = program.graph, len(inputs[0])
-    oracle = Oracle(graph)
+    count, oracle = len(inputs[0]), Oracle(graph)
     written = {i for op in graph.ops for i in op.outputs}
     shown = set(graph.outputs) if traced is None else written | set(graph.outputs)
     compared = tuple(sorted(i for i in shown if graph.tensors[i].source is not None))
@@ -163,7 +162,7 @@ def compare(
     for start in range(0, count, part):
         batch = tuple(x[start:start + part] for x in inputs)
         outputs = release.run(batch)
-        layers = _traced_tensors(traced, batch, program) if traced else [{} for _ in batch[0]]
+        layers = _traced_tensors(traced, batch, graph) if traced else [{} for _ in batch[0]]
         for n in range(len(batch[0])):
             expected = oracle.run(tuple(x[n] for x in batch), compared)
             released = {i: _Found(o[n]) for i, o in zip(graph.outputs, outputs, strict=True)}
@@ -187,10 +186,9 @@ class _Found:
 
 
 def _traced_tensors(
-    traced: Machine, batch: tuple[Array, ...], program: Program
+    traced: Machine, batch: tuple[Array, ...], graph: Graph
 ) -> list[dict[int, _Found]]:
     """For each sample the tensors that the traced build wrote, each at its last writing."""
-    graph = program.graph
     outputs, records = traced.run_traced(batch, graph.tensors)
     samples: list[dict[int, _Found]] = [{} for _ in batch[0]]
     for record in records:

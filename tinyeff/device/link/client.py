@@ -3,8 +3,8 @@
 
 Each request is answered under its sequence number, and is sent again where the answer does not come
 in time or damaged bytes do. The board treats a request that arrives twice as one (te_link.h). Where
-the connection is lost it is opened again; where the board was reset meanwhile, it refuses to run what
-it has not got, and the input is uploaded anew.
+the connection is lost it is opened again; where the board was reset meanwhile, it refuses to run
+what it has not got, and the input is uploaded anew.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import TypeVar
 from tinyeff.device.link import messages as m
 from tinyeff.device.link.frames import Frame, FrameReader, encode
 from tinyeff.device.link.messages import Flag, Identity, Kind, Mode, Part, Refusal, RunResult
-from tinyeff.device.link.pace import ChunkSize, RoundTrip
+from tinyeff.device.link.pace import FIRST_CHUNK, ChunkSize, RoundTrip
 from tinyeff.device.link.stream import OpenStream, Stream
-from tinyeff.errors import BoardError, TinyeffError
+from tinyeff.errors import BoardError
 
 T = TypeVar("T")
 LOG = logging.getLogger("tinyeff")
@@ -71,7 +71,7 @@ class Link:
         self._reader = FrameReader()
         self._sequence = secrets.randbits(32)
         self._pace, self._run_seconds = RoundTrip(), UNKNOWN_RUN_SECONDS
-        self._chunk = ChunkSize(64)
+        self._chunk = ChunkSize(FIRST_CHUNK, FIRST_CHUNK)
         self._identity: Identity | None = None
         self._silent_since: float | None = None  # when the oldest unanswered request was sent
 
@@ -91,15 +91,25 @@ class Link:
 
     def identify(self) -> Identity:
         """What the firmware says of itself."""
-        payload = self._request(Kind.IDENTIFY, b"")
+        payload, total = b"", 1
+        while len(payload) < total:
+            try:
+                answer = self._request(
+                    Kind.IDENTIFY, m.IDENTIFY.pack(len(payload), self._chunk.size), attempts=2)
+            except LostError:
+                self._chunk.shrink()
+                continue
+            total, offset = m.IDENTIFY.unpack_from(answer)
+            payload = payload[:offset] + answer[m.IDENTIFY.size:]
         try:
             found = Identity.parse(payload)
         except (struct.error, ValueError):
             found = None
         if found is None or found.protocol != m.PROTOCOL:
-            raise BoardError("the board answers with another version of the protocol; flash it with "
-                             "code that this tinyeff generated")
-        self._identity, self._chunk = found, ChunkSize(found.data_bytes)
+            raise BoardError("the board answers with another version of the protocol; flash it "
+                             "with code that this tinyeff generated")
+        self._identity = found
+        self._chunk = ChunkSize(found.data_bytes, self._chunk.size)
         return found
 
     def status(self) -> m.Status:
@@ -153,8 +163,8 @@ class Link:
 
     def _check_can_trace(self, what: str) -> None:
         if Flag.CAN_TRACE not in self.identity.flags:
-            raise BoardError(f"the firmware has no traced copy of the model, which {what} needs; it "
-                             "was left out for lack of memory or with TE_TRACED_COPY=0")
+            raise BoardError(f"the firmware has no traced copy of the model, which {what} needs; "
+                             "it was left out for lack of memory or with TE_TRACED_COPY=0")
 
     # ---- Requests that build on each other ---------------------------------------------------
 
@@ -179,8 +189,8 @@ class Link:
         if error.code == Refusal.BAD_BUILD:
             raise BoardError("the firmware on the board was exchanged while it was used")
         if error.code == Refusal.BAD_REQUEST:
-            raise BoardError("the board does not understand a request; flash it with code that this "
-                             "tinyeff generated")
+            raise BoardError("the board does not understand a request; flash it with code that "
+                             "this tinyeff generated")
         if error.code == Refusal.MODEL:
             raise BoardError(f"the model on the board refused its input with code {error.detail}")
 
@@ -266,17 +276,18 @@ class Link:
         Raises RefusedError, LostError after `attempts`, BoardError where `patience` ends.
         """
         self._sequence = (self._sequence + 1) & 0xFFFF_FFFF
-        frame = Frame(kind, self._sequence, payload)
-        data, attempt, limit = encode(frame), 0, (patience or self._patience) + 3 * extra
+        frame, limit = Frame(kind, self._sequence, payload), (patience or self._patience)
+        data, attempt, unheard, limit = encode(frame), 0, 0, limit + 3 * extra
         while attempts is None or attempt < attempts:
             started = time.monotonic()
             if self._silent_since is None:
                 self._silent_since = started
             if started - self._silent_since > limit:
                 raise BoardError(_silence(limit, self._identity))
-            wait = self._pace.wait(attempt, len(data) + m.HEAD_BYTES) + extra * 1.5 ** attempt
+            wait = self._pace.wait(unheard, len(data) + m.HEAD_BYTES) + extra
             answer = self._exchange(frame, data, wait, on_part)
             attempt += 1
+            unheard += time.monotonic() - started >= wait
             if answer is not None:
                 self._pace.heard(time.monotonic() - started, attempt, extra > 0)
                 return answer
@@ -377,25 +388,7 @@ class _Collected:
 
 def _silence(seconds: float, identity: Identity | None) -> str:
     if identity is None:
-        return (f"nothing answered for {seconds:g} seconds: flash the board with tinyeff flash, press "
-                "its reset button, and check that --port is its console")
-    return (f"the board {identity.board} has not answered for {seconds:g} seconds: it was unplugged "
-            "or reset, or has crashed; press its reset button and try again")
-
-
-def reconnecting(open_stream: OpenStream) -> OpenStream:
-    """`open_stream`, with its UsageError as an OSError once it has worked: the port will be back."""
-    opened = False
-
-    def again() -> Stream:
-        nonlocal opened
-        try:
-            stream = open_stream()
-        except TinyeffError as error:
-            if opened:
-                raise OSError(error.message) from error
-            raise
-        opened = True
-        return stream
-
-    return again
+        return (f"nothing answered for {seconds:g} seconds: flash the board with tinyeff flash, "
+                "press its reset button, and check that --port is its console")
+    return (f"the board {identity.board} has not answered for {seconds:g} seconds: it was "
+            "unplugged or reset, or has crashed; press its reset button and try again")

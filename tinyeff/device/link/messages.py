@@ -122,7 +122,6 @@ class Identity:
     output_bytes: int
     arena_bytes: int
     layers: int
-    status: Status
     model_sha256: bytes
     build_sha256: bytes
     board: str
@@ -133,15 +132,15 @@ class Identity:
 
     @classmethod
     def parse(cls, payload: bytes) -> Identity:
-        """From the answer to IDENTIFY; struct.error or ValueError where it is none."""
-        start, status = cls.FORMAT.size, Status.FORMAT.size
+        """From all answers to IDENTIFY; struct.error or ValueError where it is none."""
+        start = cls.FORMAT.size
         protocol, flags, data, inputs, outputs, arena, layers = cls.FORMAT.unpack_from(payload)
-        hashes, texts = payload[start + status:start + status + 64], payload[start + status + 64:]
+        hashes, texts = payload[start:start + 64], payload[start + 64:]
         board, version, model, end = texts.split(b"\0")
         if end or len(hashes) != 64:
             raise ValueError("an identity of another form")
         return cls(protocol, Flag(flags), data, inputs, outputs, arena, layers,
-                   Status.parse(payload[start:start + status]), hashes[:32], hashes[32:],
+                   hashes[:32], hashes[32:],
                    *(text.decode("utf-8", "replace") for text in (board, version, model)))
 
 
@@ -166,6 +165,7 @@ class RunResult:
         return cls(*cls.FORMAT.unpack(payload))
 
 
+IDENTIFY = struct.Struct("<HH")
 WRITE = struct.Struct("<II")
 WRITTEN = struct.Struct("<II")
 RUN = struct.Struct(f"<IIBH{BUILD_BYTES}s")

@@ -8,7 +8,7 @@ LEAST_SECONDS = 0.008
 MOST_SECONDS = 2.0
 SECONDS_PER_BYTE = 10 / 115_200
 """Eight bits, start and stop at the slowest speed in use."""
-LEAST_CHUNK, CHUNK_STEP = 16, 8
+FIRST_CHUNK, LEAST_CHUNK, CHUNK_STEP = 64, 16, 16
 
 
 class RoundTrip:
@@ -21,8 +21,8 @@ class RoundTrip:
         self._mean: float | None = None
         self._deviation = 0.0
 
-    def wait(self, attempt: int, size_bytes: int) -> float:
-        """Seconds to wait in attempt 0, 1, … for the answer to `size_bytes`."""
+    def wait(self, unheard: int, size_bytes: int) -> float:
+        """Seconds to wait for the answer to `size_bytes`, after none came `unheard` times."""
         if self._mean is None:
             base = FIRST_SECONDS
         else:
@@ -30,7 +30,7 @@ class RoundTrip:
             # A link that answers in less than the bytes would take is no serial line.
             base += size_bytes * SECONDS_PER_BYTE * min(1.0, self._mean / 0.01)
         # Doubled each third time: on a noisy line most attempts are lost, not late.
-        return min(MOST_SECONDS, base * 2.0 ** (attempt // 3))
+        return min(MOST_SECONDS, base * 2.0 ** (unheard // 3))
 
     def heard(self, seconds: float, attempts: int, computed: bool) -> None:
         """An answer came after `seconds`; `computed` where that is mostly the model's run."""
@@ -46,8 +46,8 @@ class RoundTrip:
 class ChunkSize:
     """Bytes of data in one frame: halved where frames are lost, grown where they arrive."""
 
-    def __init__(self, most: int) -> None:
-        self._most, self.size = most, most
+    def __init__(self, most: int, first: int) -> None:
+        self._most, self.size = most, min(most, first)
 
     def shrink(self) -> None:
         """A frame was lost."""

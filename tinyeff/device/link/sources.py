@@ -106,6 +106,8 @@ def _view(manifest: Manifest, board: str, keep_input: bool, build: bytes) -> Sim
     repeatable = "TE_LINK_REPEATABLE" if outside else "(TE_KEEP_INPUT ? TE_LINK_REPEATABLE : 0)"
     return SimpleNamespace(
         name=manifest.name, PREFIX=manifest.name.upper(), input_memory=manifest.input_memory,
+        # C has no array of nothing; some models need no arena.
+        arena_length=f"{manifest.name.upper()}_ARENA_BYTES" if manifest.arena_bytes else "1",
         inputs=inputs, outputs=outputs, input_bytes=sum(p.size_bytes for p in inputs),
         output_bytes=sum(p.size_bytes for p in outputs), layers=manifest.raw["plan"]["steps"],
         layer_of_tensor=layers, layer_lines=_lines([_layer_text(n) for n in layers], 12),

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Streams of bytes to a board: a serial port, a TCP socket, or anything that looks like pyserial."""
+"""Streams of bytes to a board: a serial port, a TCP socket, or what looks like pyserial."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from tinyeff.errors import UsageError
+from tinyeff.errors import TinyeffError, UsageError
 
 BAUD = 115_200
 SLICE_SECONDS = 0.005
@@ -61,10 +62,8 @@ class SerialStream:
 
     def close(self) -> None:
         """Close; without complaint where the connection is lost already."""
-        try:
+        with contextlib.suppress(OSError):
             self._port.close()
-        except OSError:
-            pass
 
 
 def open_serial(port: str, baud: int = BAUD) -> Stream:
@@ -78,6 +77,24 @@ def open_serial(port: str, baud: int = BAUD) -> Stream:
         raise UsageError(f"--port {port}: {error}") from error
     except OSError as error:
         raise UsageError(f"--port {port} cannot be opened: {_advice(port, error)}") from error
+
+
+def reconnecting(open_stream: OpenStream) -> OpenStream:
+    """`open_stream`, with its UsageError as an OSError once it has worked: the port comes back."""
+    opened = False
+
+    def again() -> Stream:
+        nonlocal opened
+        try:
+            stream = open_stream()
+        except TinyeffError as error:
+            if opened:
+                raise OSError(error.message) from error
+            raise
+        opened = True
+        return stream
+
+    return again
 
 
 def serial_port(port: str, baud: int) -> Any:
