@@ -29,6 +29,7 @@ from tinyeff.console.options import (
     one_of,
     takes_options,
 )
+from tinyeff.errors import UsageError
 
 if TYPE_CHECKING:
     from tinyeff.console.terminal import Terminal
@@ -371,6 +372,9 @@ def run(
     from tinyeff.device.link import machine
 
     connection.check()
+    if bench and connection.emulate:
+        raise UsageError("--bench is for a real board: an emulated one has no time of its own; "
+                         f"tinyeff sim {folder} --cpu … --profile estimates cycles")
     terminal = _terminal(output)
     manifest, _, build = board_folder(folder)
     inputs, origin = loading.one_sample(manifest.interface, file, preprocess, seed)
@@ -381,10 +385,11 @@ def run(
         identity, status = link.identity, link.status()
     result = outcome.Run(manifest, manifest.target.cpu, origin,
                          machine.outputs_of(manifest, found.output))
-    terminal.result(board_report.board_object(result, port, identity, status, found.run, measured))
+    ran = None if connection.emulate else found.run
+    terminal.result(board_report.board_object(result, port, identity, status, ran, measured))
     terminal.headline(board_report.board_headline(result, identity))
     for line in (*outcome.run_lines(result),
-                 *board_report.board_lines(status, found.run, measured)):
+                 *board_report.board_lines(status, ran, measured)):
         terminal.say(line)
     if measured is not None and measured.layers:
         terminal.say()

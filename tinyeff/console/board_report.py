@@ -19,10 +19,11 @@ BAR = 16
 
 
 def board_object(
-    run: Run, port: str, identity: Identity, status: Status, result: RunResult, bench: Bench | None
+    run: Run, port: str, identity: Identity, status: Status, result: RunResult | None,
+    bench: Bench | None,
 ) -> dict[str, Any]:
-    """The JSON object of `tinyeff run`."""
-    cycles = result.cycles if status.counts_cycles else None
+    """The JSON object of `tinyeff run`; without `result` where the board's time means nothing."""
+    cycles = result.cycles if result is not None and status.counts_cycles else None
     value: dict[str, Any] = {
         **run_object(run), "port": port, "board": identity.board, "clock_hz": status.clock_hz,
         "instructions": None, "cycles": cycles, "stack_bytes": status.stack_bytes,
@@ -45,9 +46,11 @@ def board_headline(run: Run, identity: Identity) -> str:
             f"{both(run.manifest.arena_bytes)}, output_sha256 {output_sha256(run.outputs)}")
 
 
-def board_lines(status: Status, result: RunResult, bench: Bench | None) -> Iterator[str]:
+def board_lines(
+    status: Status, result: RunResult | None, bench: Bench | None
+) -> Iterator[str]:
     """Time and stack for people."""
-    if bench is None and status.counts_cycles and result.cycles:
+    if bench is None and status.counts_cycles and result is not None and result.cycles:
         time_ms = result.cycles / status.clock_hz * 1e3
         yield f"time         {time_ms:.3f} ms = {result.cycles:,} cycles at {_hertz(status)}"
     if bench is not None:

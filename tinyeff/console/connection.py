@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,7 +43,8 @@ def connected(
     else.
     """
     if options.emulate:
-        open_emulated = importlib.import_module("tinyeff.device.emulated").open_emulated
+        from tinyeff.device.emulated import open_emulated
+
         with open_emulated(Path(folder)) as port, Link(_once(SerialStream(port, False))) as link:
             check_firmware(link, manifest, build, folder)
             yield link, "emulated"
