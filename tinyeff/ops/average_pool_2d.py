@@ -27,6 +27,7 @@ class AveragePool2D(Pool2D):
     """
 
     kind = "AVERAGE_POOL_2D"
+    shares_scale = True
     uint8 = True
 
     def evaluate(self, node: Node[Pool2DAttrs], inputs: tuple[Array, ...]) -> tuple[Array, ...]:

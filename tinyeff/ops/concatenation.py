@@ -35,6 +35,7 @@ class Concatenation(Operator[ConcatenationAttrs]):
     """Source: concatenation.cc of LiteRT, which for int8 neither rescales nor clamps."""
 
     kind = "CONCATENATION"
+    shares_scale = True
     version = 2
 
     def read(self, options: Any, node: Node[None]) -> ConcatenationAttrs:

@@ -74,6 +74,7 @@ class Conv2D(Operator[Conv2DAttrs]):
     """Source of the arithmetic: reference_integer_ops::ConvPerChannel of LiteRT."""
 
     kind = "CONV_2D"
+    weight_axis = 0
     uint8 = True
 
     def read(self, options: Any, node: Node[None]) -> Conv2DAttrs:

@@ -27,6 +27,7 @@ class DepthToSpace(Operator[BlockAttrs]):
     """Source: reference_ops::DepthToSpace of LiteRT."""
 
     kind = "DEPTH_TO_SPACE"
+    shares_scale = True
     version = 1
 
     def read(self, options: Any, node: Node[None]) -> BlockAttrs:

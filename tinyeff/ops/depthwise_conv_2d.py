@@ -28,6 +28,7 @@ class DepthwiseConv2D(Conv2D):
     """
 
     kind = "DEPTHWISE_CONV_2D"
+    weight_axis = 3
 
     def write(self, node: Node[Conv2DAttrs]) -> Any:
         same = super().write(node)

@@ -53,6 +53,7 @@ class FullyConnected(Operator[FullyConnectedAttrs]):
     """
 
     kind = "FULLY_CONNECTED"
+    weight_axis = 0
     version = 5  # per-channel weights
     uint8 = True
 

@@ -11,7 +11,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tinyeff import fixed_point
-from tinyeff.ir import Array, Graph, Kernel, Target, Variant
+from tinyeff.ir import Array, Graph, Kernel, Quant, Target, Variant
 from tinyeff.ops import operator as o
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.operator import Node, Operator
@@ -32,6 +32,7 @@ class L2Normalization(Operator[L2NormalizationAttrs]):
     """Source of the arithmetic: reference_integer_ops::L2Normalization of LiteRT."""
 
     kind = "L2_NORMALIZATION"
+    output_quant = Quant((OUTPUT_SCALE,), (0,))
     version = 2
 
     def read(self, options: Any, node: Node[None]) -> L2NormalizationAttrs:

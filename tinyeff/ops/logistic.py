@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tinyeff.ir import Array
+from tinyeff.ir import Array, Quant
 from tinyeff.ops.operator import Node
 from tinyeff.ops.pointwise_table import (
     Floats,
@@ -33,6 +33,7 @@ class Logistic(PlainTable):
     """Source of the arithmetic: SigmoidPrepare of LiteRT; the steps are those of float32."""
 
     kind = "LOGISTIC"
+    output_quant = Quant((OUTPUT_SCALE,), (-128,))
     version = 2
     uint8 = True
     quantizations = (

@@ -26,6 +26,7 @@ class MaxPool2D(Pool2D):
     """
 
     kind = "MAX_POOL_2D"
+    shares_scale = True
     uint8 = True
 
     def evaluate(self, node: Node[Pool2DAttrs], inputs: tuple[Array, ...]) -> tuple[Array, ...]:

@@ -20,6 +20,7 @@ class Minimum(Elementwise):
     """
 
     kind = "MINIMUM"
+    shares_scale = True
     version = 2
     fused = ("none",)
     code_bytes = 348

@@ -87,6 +87,15 @@ class Operator(ABC, Generic[A]):
     writes_indices: ClassVar[bool] = False
     """True where its outputs are indices, int32 or int64 without a scale."""
 
+    shares_scale: ClassVar[bool] = False
+    """True where TFLite wants its int8 inputs and outputs to have one scale and zero point."""
+    output_quant: ClassVar[Quant | None] = None
+    """The one quantization that TFLite allows its int8 output, if it has a say."""
+    weight_axis: ClassVar[int | None] = None
+    """The dimension of its constant weights (input 1) that may have a scale for each index."""
+    data_input: ClassVar[int] = 0
+    """Of an operator with weights the input that they are multiplied with; a bias may follow."""
+
     # Reading and writing the file -------------------------------------------------------------
 
     @abstractmethod

@@ -36,6 +36,7 @@ class Pad(Operator[PadAttrs]):
     """Source: EvalInt in pad.cc of LiteRT, which fills with the output's zero point."""
 
     kind = "PAD"
+    shares_scale = True
     version = 2
     uint8 = True
 

@@ -17,6 +17,7 @@ class ReduceMax(Mean):
     """Source: EvalType in reduce.cc of LiteRT, which compares the int8 values themselves."""
 
     kind = "REDUCE_MAX"
+    shares_scale = True
     version = 2
 
     def scale_limits(self, node: Node[MeanAttrs]) -> Iterator[str]:

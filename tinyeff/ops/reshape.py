@@ -38,6 +38,7 @@ class Reshape(View[ReshapeAttrs]):
     """Moves nothing: the output is the input's memory."""
 
     kind = "RESHAPE"
+    shares_scale = True
     uint8 = True
 
     def read(self, options: Any, node: Node[None]) -> ReshapeAttrs:

@@ -80,6 +80,7 @@ class ResizeBilinear(Operator[ResizeBilinearAttrs]):
     """
 
     kind = "RESIZE_BILINEAR"
+    shares_scale = True
 
     def read(self, options: Any, node: Node[None]) -> ResizeBilinearAttrs:
         if len(node.input(0).shape) != 4:

@@ -84,6 +84,7 @@ class ResizeNearestNeighbor(Operator[ResizeNearestNeighborAttrs]):
     """Source: reference_ops::ResizeNearestNeighbor of LiteRT."""
 
     kind = "RESIZE_NEAREST_NEIGHBOR"
+    shares_scale = True
     uint8 = True
 
     def read(self, options: Any, node: Node[None]) -> ResizeNearestNeighborAttrs:

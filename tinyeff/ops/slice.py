@@ -29,6 +29,7 @@ class Slice(Slicing[SliceAttrs]):
     """Source: slice.cc of LiteRT."""
 
     kind = "SLICE"
+    shares_scale = True
     version = 2
 
     def read(self, options: Any, node: Node[None]) -> SliceAttrs:

@@ -12,7 +12,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tinyeff import fixed_point
-from tinyeff.ir import Array, Graph, Kernel, Target, Variant
+from tinyeff.ir import Array, Graph, Kernel, Quant, Target, Variant
 from tinyeff.ops import operator as o
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.operator import Node, Operator
@@ -69,6 +69,7 @@ class Softmax(Operator[SoftmaxAttrs]):
     """
 
     kind = "SOFTMAX"
+    output_quant = Quant((OUTPUT_SCALE,), (OUTPUT_ZERO_POINT,))
     version = 2
     uint8 = True
 

@@ -30,6 +30,7 @@ class Split(Parting[SplitAttrs]):
     """Source: split.cc of LiteRT; input 0 is the axis, input 1 what is split."""
 
     kind = "SPLIT"
+    shares_scale = True
     version = 2
 
     def read(self, options: Any, node: Node[None]) -> SplitAttrs:

@@ -30,6 +30,7 @@ class SplitV(Parting[SplitVAttrs]):
     """Source: split_v.cc of LiteRT."""
 
     kind = "SPLIT_V"
+    shares_scale = True
     version = 2
 
     def read(self, options: Any, node: Node[None]) -> SplitVAttrs:

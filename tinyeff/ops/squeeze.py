@@ -27,6 +27,7 @@ class Squeeze(View[SqueezeAttrs]):
     """Moves nothing: the output is the input's memory. Source: squeeze.cc of LiteRT."""
 
     kind = "SQUEEZE"
+    shares_scale = True
 
     def read(self, options: Any, node: Node[None]) -> SqueezeAttrs:
         axes = None if options is None else options.squeezeDims

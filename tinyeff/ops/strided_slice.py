@@ -88,6 +88,7 @@ class StridedSlice(Slicing[StridedSliceAttrs]):
     """Source: strided_slice.cc of LiteRT."""
 
     kind = "STRIDED_SLICE"
+    shares_scale = True
     version = 2
 
     def read(self, options: Any, node: Node[None]) -> StridedSliceAttrs:

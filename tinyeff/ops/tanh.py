@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tinyeff.ir import Array
+from tinyeff.ir import Array, Quant
 from tinyeff.ops.operator import Node
 from tinyeff.ops.pointwise_table import (
     PlainTable,
@@ -25,6 +25,7 @@ class Tanh(PlainTable):
     """Source of the arithmetic: TanhPrepare of LiteRT; the steps are those of float32."""
 
     kind = "TANH"
+    output_quant = Quant((1 / 128,), (0,))
     version = 2
     uint8 = True
     quantizations = (

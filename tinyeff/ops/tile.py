@@ -49,6 +49,7 @@ class Tile(Operator[TileAttrs]):
     """Source: tile.cc of LiteRT."""
 
     kind = "TILE"
+    shares_scale = True
     version = 2
     form = "whole"
 

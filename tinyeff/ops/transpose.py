@@ -54,6 +54,7 @@ class Transpose(Operator[TransposeAttrs]):
     """Moves bytes; where only dimensions of size 1 move, it is a view."""
 
     kind = "TRANSPOSE"
+    shares_scale = True
     version = 2
     uint8 = True
     form = "whole"

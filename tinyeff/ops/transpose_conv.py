@@ -49,6 +49,8 @@ class TransposeConv(Operator[TransposeConvAttrs]):
     """
 
     kind = "TRANSPOSE_CONV"
+    weight_axis = 0
+    data_input = 2
 
     def read(self, options: Any, node: Node[None]) -> TransposeConvAttrs:
         shape = self._constant_shape(node)

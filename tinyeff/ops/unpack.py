@@ -29,6 +29,7 @@ class Unpack(Parting[UnpackAttrs]):
     """Source: unpack.cc and reference_ops::Unpack of LiteRT."""
 
     kind = "UNPACK"
+    shares_scale = True
     version = 2
 
     def read(self, options: Any, node: Node[None]) -> UnpackAttrs:

@@ -1,76 +1,90 @@
 # SPDX-License-Identifier: MIT
-"""From a float graph to an int8 graph, with calibration data."""
+"""From a float graph to an int8 graph, with calibration data.
+
+    prepared -> observe -> equalized -> chosen_rules -> Calibration -> assemble
+
+prepared      the float graph in the form in which it is quantized
+observe       what values each tensor takes
+equalized     channels of one tensor given similar ranges
+chosen_rules  a range for each tensor, by the error that it causes at the output
+Calibration   weights rounded and biases corrected, operator by operator
+assemble      the int8 graph
+"""
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+import hashlib
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
-from tinyeff.errors import UnsupportedError, UsageError
-from tinyeff.ir import Array, Graph
-from tinyeff.reader.flatbuffer import parse
-from tinyeff.worker import run_job
+from tinyeff.errors import UnsupportedError
+from tinyeff.ir import Array, Graph, check_graph
+from tinyeff.quantizer.attempt import Attempt, attempt, best_recipe
+from tinyeff.quantizer.prepared import prepared
+from tinyeff.quantizer.samples import check, collected, warnings
+from tinyeff.quantizer.settings import effort_of
+from tinyeff.reader.flatbuffer import parse, serialize
 
-__all__ = ["quantize"]
+__all__ = ["Quantized", "quantize", "quantize_and_explain"]
 
-JOB = "tinyeff.quantizer.tensorflow_job"
+LOG = logging.getLogger("tinyeff")
 
 
-def quantize(graph: Graph, samples: tuple[Array, ...]) -> Graph:
-    """The int8 graph of a simplified float graph; an int8 graph is returned as it is.
+@dataclass(frozen=True, eq=False)
+class Quantized:
+    """The int8 graph, how it was made, and what is doubtful about the calibration data."""
 
-    `samples` holds one float32 array of real values per model input, in the model's order, of
-    shape (count, *input shape): the data that the ranges of all tensors are taken from. The result
-    has int8 inputs and outputs; `graph.source.flatbuffer` of it is a standard int8 TFLite file,
-    and it has yet to be simplified. Weights get a scale per output channel, activations one per
-    tensor. The quantizer is that of TensorFlow's converter, working on `graph.source.flatbuffer`.
+    graph: Graph
+    attempt: Attempt
+    samples: tuple[Array, ...]
+    warnings: tuple[str, ...]
 
-    Raises UsageError where the samples do not fit the inputs, UnsupportedError listing operators
-    that stayed in float, MissingProgramError where TensorFlow is not installed.
+
+def quantize(
+    graph: Graph, samples: tuple[Array, ...] | Iterable[object], *, effort: str = "default",
+    method: str = "auto",
+) -> Graph:
+    """The int8 graph of a float graph; an int8 graph is returned as it is.
+
+    `samples` is a tuple with one float32 array of real values per model input, in the model's
+    order, of shape (count, *input shape), or any other iterable of samples. The result has int8
+    inputs and outputs; `graph.source.flatbuffer` of it is a standard int8 TFLite file, and it has
+    yet to be simplified. Weights get a scale per output channel, activations one per tensor.
+    `effort` is "fast", "default" or "high"; `method` gives ranges by "minmax", "percentile", "mse"
+    or "entropy", or by what is best for each tensor, "auto". Warnings about the data are logged.
+
+    Raises UsageError where the samples do not fit the inputs, UnsupportedError for models that are
+    quantized in part, ModelFileError where LiteRT cannot run the float model.
     """
     if not graph.is_float:
         return graph
-    _check(graph, samples)
-    with tempfile.TemporaryDirectory(prefix="tinyeff-") as name:
-        folder = Path(name)
-        (folder / "float.tflite").write_bytes(graph.source.flatbuffer)
-        for number, sample in enumerate(samples):
-            np.save(folder / f"input_{number}.npy", np.ascontiguousarray(sample, np.float32))
-        run_job(JOB, folder, {"inputs": len(samples)}, graph.source.name)
-        flatbuffer = (folder / "int8.tflite").read_bytes()
+    result = quantize_and_explain(graph, samples, effort=effort, method=method)
+    for warning in result.warnings:
+        LOG.warning("%s", warning)
+    return result.graph
+
+
+def quantize_and_explain(
+    graph: Graph, samples: tuple[Array, ...] | Iterable[object], *, effort: str = "default",
+    method: str = "auto", progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Quantized:
+    """As `quantize`, with all that the diagnosis needs; `graph` must be a float one."""
+    work = effort_of(effort, method)
+    given = collected(graph, samples)
+    check(graph, given)
+    arrays = tuple(np.ascontiguousarray(s, np.float32) for s in given)
+    plain = prepared(graph)
+    check_graph(plain, "preparing")
+    if plain.inputs != () and len(plain.inputs) != len(graph.inputs):
+        raise UnsupportedError(f"{graph.source.name}: some of its inputs are not used")
+    recipe = best_recipe(plain, arrays, work, progress)
+    made = attempt(plain, recipe, arrays, work, progress)
+    check_graph(made.result, "quantizing")
+    flatbuffer = serialize(made.result)
     result = parse(flatbuffer, graph.source.name)
-    before, after = _ends(graph), _ends(result)
-    if before != after:
-        raise UnsupportedError(f"{graph.source.name}: TensorFlow's quantizer changed the model's "
-                               f"inputs and outputs from {before} to {after}")
-    return result
-
-
-def _ends(graph: Graph) -> list[tuple[str, tuple[int, ...]]]:
-    """Name and shape of the inputs and outputs: what must survive, and in the same order."""
-    tensors = [graph.tensors[i] for i in (*graph.inputs, *graph.outputs)]
-    return [(t.name, t.shape) for t in tensors]
-
-
-def _check(graph: Graph, samples: tuple[Array, ...]) -> None:
-    name = graph.source.name
-    if any(graph.tensors[i].dtype == "int8" for op in graph.ops for i in op.inputs):
-        raise UnsupportedError(f"{name}: the model is quantized in part; quantize its float "
-                               "original")
-    if len(samples) != len(graph.inputs):
-        raise UsageError(f"{name} has {len(graph.inputs)} inputs, calibration data was given for "
-                         f"{len(samples)}")
-    counts = {len(s) for s in samples}
-    if len(counts) != 1 or 0 in counts:
-        raise UsageError(f"{name}: every input needs the same number of calibration samples, at "
-                         f"least one; given were {[len(s) for s in samples]}")
-    for index, sample in zip(graph.inputs, samples, strict=True):
-        tensor = graph.tensors[index]
-        if sample.shape[1:] != tensor.shape:
-            raise UsageError(f"calibration data for '{tensor.name}' has the shape {sample.shape}; "
-                             f"expected is (count, {', '.join(map(str, tensor.shape))})")
-        if not np.isfinite(sample).all():
-            raise UsageError(f"calibration data for '{tensor.name}' holds values that are not "
-                             "numbers or infinite")
+    LOG.info("%s: quantized by %s, SHA-256 %s", graph.source.name, recipe,
+             hashlib.sha256(flatbuffer).hexdigest())
+    return Quantized(result, made, arrays, tuple(warnings(plain, arrays)))

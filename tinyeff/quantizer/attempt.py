@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""Quantizing by one recipe, and measuring what came out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tinyeff.errors import UnsupportedError
+from tinyeff.ir import Array, Graph, Quant
+from tinyeff.ops.dequantize import dequantized
+from tinyeff.ops.quantize import quantized
+from tinyeff.quantizer.assembly import assemble, broken_limits
+from tinyeff.quantizer.calibration import Calibration, Rounding
+from tinyeff.quantizer.equalization import equalized
+from tinyeff.quantizer.execution import Part
+from tinyeff.quantizer.observation import Observation, observe
+from tinyeff.quantizer.ranges import AUTO
+from tinyeff.quantizer.scales import groups_of, quant_of
+from tinyeff.quantizer.sensitivity import (
+    CLEARLY,
+    Progress,
+    Search,
+    before_squashing,
+    chosen_rules,
+    group_range,
+    macs_of,
+    output_error,
+    roots,
+)
+from tinyeff.quantizer.settings import Effort, Recipe
+
+MOST_DOUBLINGS = 64
+HELD_BACK = 3
+"""Ranges are tried out on one sample in three, which took no part in finding them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """What a recipe gave: the int8 graph, and the float one (equalized) that it stands for.
+
+    The activations of `plain` have the same numbers in `calibration` and `rules`.
+    """
+
+    recipe: Recipe
+    result: Graph
+    plain: Graph
+    calibration: Calibration
+    seen: dict[int, Observation]
+    rules: dict[int, str]
+
+
+def attempt(
+    graph: Graph, recipe: Recipe, samples: tuple[Array, ...], effort: Effort, progress: Progress
+) -> Attempt:
+    """Quantize a prepared float graph by one recipe."""
+    seen = observe(graph, samples)
+    if recipe.equalization > 0:
+        peaks = {i: o.peaks for i, o in seen.items()}
+        graph = equalized(graph, peaks, recipe.equalization)
+        seen = observe(graph, samples)
+    groups, fixed = groups_of(graph)
+    members = {g: m for g, m in roots(graph, groups).items() if g not in fixed}
+    names = _rules(graph, recipe, samples, effort, members, seen, progress)
+    quants = dict(fixed)
+    for group, tensors in members.items():
+        quants[group] = quant_of(*group_range(tensors, names[group], seen))
+    by_tensor = {i: quants[groups[i]] for i in seen}
+    result, calibration = _within_limits(graph, recipe, by_tensor, groups, samples, progress)
+    rules = {i: names.get(groups[i], "fixed") for i in seen}
+    return Attempt(recipe, result, graph, calibration, seen, rules)
+
+
+def _rules(
+    graph: Graph, recipe: Recipe, samples: tuple[Array, ...], effort: Effort,
+    members: dict[int, list[int]], seen: dict[int, Observation], progress: Progress,
+) -> dict[int, str]:
+    count = len(samples[0])
+    if recipe.method != AUTO or not effort.search_samples or count < HELD_BACK:
+        method = "percentile" if recipe.method == AUTO else recipe.method
+        return chosen_rules(None, method, members, seen, progress)
+    back = np.arange(count) % HELD_BACK == HELD_BACK - 1
+    tensors = sum(map(len, members.values()))
+    runs = effort.search_macs // max(1, 4 * tensors * macs_of(graph))
+    most = int(np.clip(runs, 2, effort.search_samples))
+    search = Search.on(graph, tuple(s[back] for s in samples), most)
+    others = observe(graph, tuple(s[~back] for s in samples))
+    return chosen_rules(search, recipe.method, members, others, progress)
+
+
+def _within_limits(
+    graph: Graph, recipe: Recipe, quants: dict[int, Quant], groups: dict[int, int],
+    samples: tuple[Array, ...], progress: Progress,
+) -> tuple[Graph, Calibration]:
+    """Round and assemble; where an operator's arithmetic cannot hold a scale, with a larger one.
+
+    That happens where an output hardly varies although its inputs do.
+    """
+    how = Rounding(second_order=recipe.second_order)
+    calibration = Calibration(graph, quants, how)
+    calibration.run(samples, progress)
+    for _ in range(MOST_DOUBLINGS):
+        result = assemble(graph, calibration.quants, calibration.weights)
+        names = {result.tensors[i].name for i in broken_limits(result)}
+        if not names:
+            return result, calibration
+        outputs = {groups[i] for i, t in enumerate(graph.tensors)
+                   if i in quants and t.name in names}
+        calibration.quants = {
+            i: replace(q, scales=(2 * q.scale,)) if groups[i] in outputs else q
+            for i, q in calibration.quants.items()}
+    raise UnsupportedError(f"{graph.source.name}: no scales hold the results of "
+                           f"{', '.join(sorted(names))}")
+
+
+def floats(graph: Graph, samples: tuple[Array, ...]) -> tuple[Array, ...]:
+    """The outputs of a float graph, (count, *shape) each."""
+    part = Part(graph, graph.ops, graph.outputs)
+    return part.run(dict(zip(graph.inputs, samples, strict=True)))
+
+
+def int8_outputs(graph: Graph, samples: tuple[Array, ...]) -> tuple[Array, ...]:
+    """The real values of an int8 graph's outputs, by LiteRT's fast kernels."""
+    inputs = {}
+    for index, sample in zip(graph.inputs, samples, strict=True):
+        quant = graph.tensors[index].quant
+        assert quant is not None
+        inputs[index] = quantized(sample, quant)
+    found = Part(graph, graph.ops, graph.outputs).run(inputs)
+    tensors = [graph.tensors[i] for i in graph.outputs]
+    return tuple(values if t.quant is None else dequantized(values, t.quant)
+                 for values, t in zip(found, tensors, strict=True))
+
+
+def best_recipe(
+    graph: Graph, samples: tuple[Array, ...], effort: Effort, progress: Progress
+) -> Recipe:
+    """The recipe with the least error at the outputs, on every second sample, held back from it."""
+    if len(effort.recipes) == 1 or len(samples[0]) < 4:
+        return effort.recipes[0]
+    first, second = (tuple(s[start::2] for s in samples) for start in (0, 1))
+    expected = floats(before_squashing(graph), second)
+    errors = []
+    for recipe in effort.recipes:
+        made = attempt(graph, recipe, first, effort, progress)
+        found = int8_outputs(before_squashing(made.result), second)
+        errors.append(output_error(found, expected))
+    errors[0] *= CLEARLY  # the usual recipe, unless another is clearly better
+    return effort.recipes[int(np.argmin(errors))]

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: MIT
+"""Going through the operators in order, in float and as quantized so far, side by side.
+
+Each operator's weights are rounded for the inputs that it will really get, those of the operators
+before it as quantized, and its bias is corrected so that the mean of each channel stays the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from tinyeff.ir import ABSENT, Array, Graph, Op, Quant
+from tinyeff.ops import operator_of
+from tinyeff.ops.operator import node_of
+from tinyeff.quantizer import products, rounding
+from tinyeff.quantizer.assembly import Weights
+from tinyeff.quantizer.execution import Part, Values
+from tinyeff.quantizer.scales import constant_quant, fake
+
+BIAS_STEPS = 2.0**29
+"""A bias has at most so many steps of input scale * weight scale: accumulators stay in 32 bits."""
+ACTIVATIONS: dict[str, tuple[float, float]] = {
+    "none": (-np.inf, np.inf), "relu": (0.0, np.inf), "relu6": (0.0, 6.0),
+    "relu_n1_to_1": (-1.0, 1.0)}
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How weights are rounded."""
+
+    second_order: bool = True
+    correct_bias: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Of an activation, quantized against float: mean squares of the values and of the error;
+    the part of the values that its range cuts off."""
+
+    power: float
+    error: float
+    saturated: float
+
+
+@dataclass
+class Calibration:
+    """The pass; `weights` are by number of the operator, `traces` by activation."""
+
+    graph: Graph
+    quants: dict[int, Quant]
+    how: Rounding
+    weights: dict[int, Weights] = field(default_factory=dict)
+    traces: dict[int, Trace] = field(default_factory=dict)
+
+    def run(self, samples: tuple[Array, ...], progress: Callable[[int, int], None]) -> None:
+        """All operators in order."""
+        last = {i: n for n, op in enumerate(self.graph.ops) for i in op.inputs}
+        plain: Values = dict(zip(self.graph.inputs, samples, strict=True))
+        coarse: Values = {}
+        for i, values in plain.items():
+            coarse[i] = self._rounded(i, values, values)
+        for number, op in enumerate(self.graph.ops):
+            if operator_of(op.kind).weight_axis is not None:
+                self._weighted(number, op, plain, coarse)
+            else:
+                self._other(op, plain, coarse)
+            for i in (*op.inputs, *op.outputs):
+                if last.get(i, number) <= number:
+                    plain.pop(i, None)
+                    coarse.pop(i, None)
+            progress(number + 1, len(self.graph.ops))
+
+    def _rounded(self, index: int, values: Array, before: Array) -> Array:
+        """The values as the tensor holds them; `before` is what they are in float."""
+        if index not in self.quants:
+            return values
+        quant = self.quants[index]
+        result = fake(values, quant)
+        low, high = ((q - quant.zero_point) * quant.scale for q in (-128.5, 127.5))
+        self.traces[index] = Trace(
+            float(np.square(before, dtype=np.float64).mean()),
+            float(np.square(result - before, dtype=np.float64).mean()),
+            float(((values < low) | (values > high)).mean()))
+        return result
+
+    def _other(self, op: Op, plain: Values, coarse: Values) -> None:
+        tensors = list(self.graph.tensors)
+        target = self.quants.get(op.outputs[0]) if operator_of(op.kind).shares_scale else None
+        for i in op.inputs:
+            if i != ABSENT and tensors[i].data is not None and tensors[i].dtype == "float32":
+                quant = target or constant_quant(op.kind, tensors[i])
+                tensors[i] = replace(tensors[i], data=fake(np.asarray(tensors[i].data), quant))
+        graph = replace(self.graph, tensors=tuple(tensors))
+        found = zip(op.outputs, Part(self.graph, (op,), op.outputs).run(plain),
+                    Part(graph, (op,), op.outputs).run(coarse), strict=True)
+        for i, before, values in found:
+            plain[i], coarse[i] = before, self._rounded(i, values, before)
+
+    def _weighted(self, number: int, op: Op, plain: Values, coarse: Values) -> None:
+        known, (output,) = operator_of(op.kind), op.outputs
+        source = op.inputs[known.data_input]
+        low, high = ACTIVATIONS[op.attrs.activation]
+        linear = replace(op, attrs=replace(op.attrs, activation="none"))
+        (before,) = Part(self.graph, (linear,), op.outputs).run(plain)
+        weights = self._round(linear, coarse[source])
+        changed = self.with_weights(linear, weights)
+        (after,) = Part(changed, (linear,), op.outputs).run(coarse)
+        if self.how.correct_bias:
+            axes = tuple(range(before.ndim - 1))
+            shift = before.mean(axes, dtype=np.float64) - after.mean(axes, dtype=np.float64)
+            weights = replace(weights, bias=weights.bias + shift)
+            after += shift.astype(np.float32)
+        self.weights[number] = weights
+        plain[output] = np.clip(before, low, high)
+        coarse[output] = self._rounded(output, np.clip(after, low, high), plain[output])
+
+    def _round(self, op: Op, x: Array) -> Weights:
+        """Weights of an operator without activation whose input is `x`."""
+        node, known = node_of(self.graph, op), operator_of(op.kind)
+        tensor, bias = node.input(1), self._bias(op)
+        assert tensor.data is not None
+        quant = self.quants[op.inputs[known.data_input]]
+        count = products.groups_of(op.kind, tensor.shape, node.input(known.data_input).channels)
+        grouped = products.to_groups(op.kind, tensor.data.astype(np.float64), count)
+        least = np.maximum(np.abs(bias) / (quant.scale * BIAS_STEPS), 1e-12 / quant.scale)
+        least = least.reshape(grouped.shape[:2])
+        depth = grouped.shape[2]
+        if not (self.how.second_order and products.has_patches(op.kind)
+                and depth <= rounding.MAX_DEPTH):
+            scales = rounding.largest_scales(grouped, least)
+            scales = scales.astype(np.float32).astype(np.float64)
+            values = rounding.nearest(grouped, scales)
+        else:
+            values, scales = self._second_order(op, node, grouped, least, x)
+        return Weights(products.from_groups(op.kind, values, tensor.shape).astype(np.int8),
+                       scales.reshape(-1), bias)
+
+    def _second_order(
+        self, op: Op, node: Any, grouped: Array, least: Array, x: Array
+    ) -> tuple[Array, Array]:
+        rng = np.random.default_rng(0)
+        positions = products.positions_of(op.kind, node, len(x), rng)
+        inputs = products.patches(op.kind, node, x, positions)
+        means = inputs.mean(2, dtype=np.float64)
+        matrix = rounding.Hessian.of(inputs).matrix
+        # The bias takes up what an error of the weights changes in the mean.
+        if self.how.correct_bias:
+            matrix = matrix - means[:, :, None] * means[:, None, :]
+        hessian = rounding.Hessian(matrix).damped()
+        scales = rounding.largest_scales(grouped, least)
+        scales = scales.astype(np.float32).astype(np.float64)
+        return rounding.second_order(grouped, scales, hessian), scales
+
+    def _bias(self, op: Op) -> Array:
+        place = max(1, operator_of(op.kind).data_input) + 1
+        index = op.inputs[place] if place < len(op.inputs) else ABSENT
+        data = None if index == ABSENT else self.graph.tensors[index].data
+        channels = self.graph.tensors[op.outputs[0]].channels
+        return np.zeros(channels) if data is None else data.astype(np.float64).reshape(-1)
+
+    def with_weights(self, op: Op, weights: Weights) -> Graph:
+        """The graph with an operator's weights as rounded, biases as they are."""
+        index = op.inputs[1]
+        tensor = self.graph.tensors[index]
+        shape = [1] * len(tensor.shape)
+        axis = operator_of(op.kind).weight_axis
+        assert axis is not None
+        shape[axis] = -1
+        data = (weights.values * weights.scales.reshape(shape)).astype(np.float32)
+        tensors = list(self.graph.tensors)
+        tensors[index] = replace(tensor, data=data)
+        return replace(self.graph, tensors=tuple(tensors))

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""What values the tensors of a float graph take on the calibration samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyeff.errors import UsageError
+from tinyeff.ir import Array, Graph
+from tinyeff.quantizer.execution import Part, Values, inputs_of
+
+KEPT_VALUES = 1 << 19
+"""Of each tensor so many values are kept, evenly spread; ranges and maxima are of all."""
+CHUNK_VALUES = 1 << 26
+"""Values of all tensors that are held at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """Of one tensor: some of its values, with the least and the largest; `peaks` are the largest
+    magnitudes per channel (its last dimension), `power` the mean squares."""
+
+    values: Array
+    peaks: Array
+    power: Array
+
+
+def observe(graph: Graph, samples: tuple[Array, ...]) -> dict[int, Observation]:
+    """Observations of every float activation, model inputs included.
+
+    Raises UsageError where the model computes values that are not finite.
+    """
+    wanted = [i for i in (*graph.inputs, *(i for op in graph.ops for i in op.outputs))
+              if graph.tensors[i].dtype == "float32"]
+    count = len(samples[0])
+    kept: dict[int, list[Array]] = {i: [] for i in wanted}
+    peaks: dict[int, Array] = {}
+    power: dict[int, Array] = {}
+    for values in chunks(graph, samples):
+        for i in wanted:
+            v = values[i]
+            if not np.isfinite(v).all():
+                raise UsageError(f"{graph.source.name}: '{graph.tensors[i].name}' becomes infinite "
+                                 "or no number on the calibration data, in float32 already; check "
+                                 "the data's scale (--preprocess) and the model")
+            channels = v.reshape(-1, graph.tensors[i].channels)
+            found = np.abs(channels).max(0)
+            squares = np.square(channels, dtype=np.float64).sum(0) / (count * channels.shape[0] / len(v))
+            peaks[i] = np.maximum(peaks[i], found) if i in peaks else found
+            power[i] = power[i] + squares if i in power else squares
+            kept[i].append(_some(v.reshape(-1), max(1, KEPT_VALUES * len(v) // count)))
+    return {i: Observation(np.concatenate(kept[i]), peaks[i], power[i]) for i in wanted}
+
+
+def _some(flat: Array, most: int) -> Array:
+    """At most about `most` values, evenly spread, and the extremes."""
+    if flat.size <= most:
+        return flat.copy()
+    step = -(-flat.size // most) | 1  # odd, so that it does not always meet the same channel
+    return np.concatenate([flat[::step], [flat.min(), flat.max()]]).astype(np.float32)
+
+
+def chunks(graph: Graph, samples: tuple[Array, ...]) -> Iterator[Values]:
+    """Every activation for all samples, so many samples at a time as memory allows."""
+    wanted = tuple(i for op in graph.ops for i in op.outputs)
+    part = Part(graph, graph.ops, wanted)
+    size = max(1, CHUNK_VALUES // max(1, sum(graph.tensors[i].elements for i in wanted)))
+    for start in range(0, len(samples[0]), size):
+        values = {i: s[start:start + size]
+                  for i, s in zip(graph.inputs, samples, strict=True)}
+        read = {i: values[i] for i in inputs_of(graph, graph.ops)}
+        values.update(zip(wanted, part.run(read), strict=True))
+        yield values

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""Rounding weights so that the operator's result changes least on the calibration data.
+
+With the inputs x of a product, the squared error of its result is e' H e for the error e of a row
+of weights and H = x x'. Rounding to nearest minimises e' e instead. Here weights are rounded one
+after the other and those not yet rounded take up the error that was made, which is the method of
+Optimal Brain Surgeon (Hassibi and Stork, 1993) for rounding, known as OBQ and GPTQ (Frantar et
+al., 2022). Then each
+is moved once more to where the error is least, given all others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyeff.ir import Array
+
+LEVELS = 127
+"""TFLite's int8 weights are symmetric: -127 to 127."""
+DAMPING = 0.01
+"""Of the mean diagonal, added to H so that it can be inverted and rare inputs do not count all."""
+BLOCK = 64
+MAX_DEPTH = 2304
+"""Rows longer than this are rounded to nearest: their Hessian would not fit memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Hessian:
+    """x x' / positions of each group, (groups, depth, depth), float64, of a product's inputs."""
+
+    matrix: Array
+
+    @staticmethod
+    def of(x: Array) -> Hessian:
+        """From inputs of shape (groups, depth, positions)."""
+        products = np.matmul(x, x.transpose(0, 2, 1)).astype(np.float64)
+        return Hessian(products / max(1, x.shape[2]))
+
+    def damped(self) -> Array:
+        """With a part of the mean diagonal added; positive definite even where all inputs are 0."""
+        diagonal = np.einsum("gkk->gk", self.matrix)
+        extra = DAMPING * diagonal.mean(1)
+        extra = np.where(extra > 0, extra, 1.0)
+        return self.matrix + extra[:, None, None] * np.eye(self.matrix.shape[1])
+
+
+def error_of(difference: Array, hessian: Array) -> Array:
+    """The mean squared error of each output, for an error of (groups, outputs, depth)."""
+    return np.einsum("gok,gok->go", np.matmul(difference, hessian), difference)
+
+
+def nearest(weights: Array, scales: Array) -> Array:
+    """Weights (groups, outputs, depth) rounded to nearest, as float64 integers."""
+    return np.clip(np.rint(weights / scales[:, :, None]), -LEVELS, LEVELS)
+
+
+def largest_scales(weights: Array, least: Array) -> Array:
+    """Scales that hold every weight, at least `least`; (groups, outputs)."""
+    return np.maximum(np.abs(weights).max(2, initial=0.0) / LEVELS, least)
+
+
+def second_order(weights: Array, scales: Array, hessian: Array, sweeps: int = 2) -> Array:
+    """Weights (groups, outputs, depth) rounded with regard to the Hessian, as float64 integers."""
+    return _settled(weights, _compensated(weights, scales, hessian), scales, hessian, sweeps)
+
+
+def _compensated(weights: Array, scales: Array, hessian: Array) -> Array:
+    """One weight after the other, inputs with the most power first; the rest takes up its error."""
+    order = np.argsort(-np.einsum("gkk->gk", hessian), axis=1, kind="stable")
+    w = np.take_along_axis(weights, order[:, None, :], 2).astype(np.float64)
+    h = np.take_along_axis(hessian, order[:, :, None], 1)
+    inverse = np.linalg.inv(np.take_along_axis(h, order[:, None, :], 2))
+    # Row k of the upper factor says how the error of weight k is spread over those after it.
+    upper = np.linalg.cholesky((inverse + inverse.transpose(0, 2, 1)) / 2).transpose(0, 2, 1)
+    q = np.empty_like(w)
+    for start in range(0, w.shape[2], BLOCK):
+        stop = min(start + BLOCK, w.shape[2])
+        errors = np.empty((*w.shape[:2], stop - start))
+        for k in range(start, stop):
+            q[:, :, k] = np.clip(np.rint(w[:, :, k] / scales), -LEVELS, LEVELS)
+            error = (w[:, :, k] - q[:, :, k] * scales) / upper[:, k, k][:, None]
+            w[:, :, k:stop] -= error[:, :, None] * upper[:, None, k, k:stop]
+            errors[:, :, k - start] = error
+        w[:, :, stop:] -= np.matmul(errors, upper[:, start:stop, stop:])
+    back = np.argsort(order, axis=1, kind="stable")
+    return np.take_along_axis(q, back[:, None, :], 2)
+
+
+def _settled(weights: Array, rounded: Array, scales: Array, hessian: Array, sweeps: int) -> Array:
+    """Each weight in turn moved to where the error is least, given all others."""
+    q = rounded.copy()
+    slope = np.matmul(q * scales[:, :, None] - weights, hessian)  # half the error's derivative
+    for _ in range(sweeps):
+        moved = False
+        for k in range(q.shape[2]):
+            best = q[:, :, k] - slope[:, :, k] / (hessian[:, k, k][:, None] * scales)
+            change = np.clip(np.rint(best), -LEVELS, LEVELS) - q[:, :, k]
+            if change.any():
+                moved = True
+                q[:, :, k] += change
+                slope += (change * scales)[:, :, None] * hessian[:, None, k]
+        if not moved:
+            break
+    return q
