@@ -405,10 +405,13 @@ def evaluate(
     output: OutputOptions,
     emulator: EmulatorOptions,
     data: Annotated[str, typer.Option(
-        "--data", metavar="FILE", help="An .npz file of samples, with labels or without.")],
+        "--data", metavar="FILE", help="An .npz file of samples, with labels or without, or a "
+        "folder with a folder of images for each class.")],
     preprocess: Preprocess = None,
+    original: Annotated[str | None, typer.Option(
+        "--float", metavar="MODEL", help="The float model, to compare classes with.")] = None,
 ) -> int:
-    """Count how often the generated C is right, and as LiteRT says."""
+    """Count how often the generated C is right, as LiteRT says and as the float model does."""
     from tinyeff.console import loading, outcome
     from tinyeff.data import load_labels
     from tinyeff.pipeline import simulate
@@ -422,12 +425,19 @@ def evaluate(
     found = simulate(program, inputs, cpu, emulator.compiler, emulator.engine)
     with terminal.progress("LiteRT") as progress:
         expected = reference_outputs(p.graph, inputs, progress)
-    result = outcome.compare(found, expected, labels)
+    real = None
+    if original is not None:
+        with terminal.progress("float model") as progress:
+            real = loading.float_outputs(original, p.graph, data, preprocess, progress)
+    result = outcome.compare(found, expected, labels, real)
     terminal.result(outcome.evaluation_object(model, cpu, result))
     first, *rest = outcome.evaluation_lines(result)
     terminal.headline(first)
     for line in rest:
         terminal.say(line)
+    if result.confusion is not None:
+        terminal.say()
+        terminal.say(outcome.confusion_table(result.confusion))
     return 0
 
 
@@ -437,31 +447,63 @@ def quantize(
     model: Model,
     output: OutputOptions,
     data: Annotated[str, typer.Option(
-        "--data", metavar="FILE", help="Calibration samples: an .npz or .npy file.")],
+        "--data", metavar="FILE", help="Calibration samples: an .npz or .npy file, or a folder of "
+        "images.")],
     file: Annotated[str, typer.Option(
         "--output", "-o", metavar="FILE", help="The int8 .tflite file to write.")],
     preprocess: Preprocess = None,
+    effort: Annotated[str, typer.Option(
+        metavar="NAME", help="fast | default | high: how much is tried.")] = "default",
+    method: Annotated[str, typer.Option(
+        metavar="NAME", help="auto | minmax | percentile | mse | entropy: how ranges are found; "
+        "auto takes what is best for each tensor.")] = "auto",
+    report: Annotated[str | None, typer.Option(
+        metavar="FILE", help="Measure every layer, and write a page (.html) or JSON (.json).",
+    )] = None,
 ) -> int:
     """Quantize a float model to int8 with calibration data."""
     from tinyeff import data as samples
+    from tinyeff.console import quantization as words
     from tinyeff.console.folder import write_file
-    from tinyeff.pipeline import check_supported, quantize, read, simplify
+    from tinyeff.pipeline import check_supported, read, simplify
+    from tinyeff.quantizer import quantize_and_explain
+    from tinyeff.quantizer.diagnosis import diagnose
+    from tinyeff.quantizer.settings import effort_of
 
     terminal = _terminal(output)
+    effort_of(effort, method)
+    words.check_report(report)
     graph = read(model)
     simple = simplify(graph)
     check_supported(simple)
     scaling = None if preprocess is None else samples.parse_preprocess(preprocess)
     calibration = samples.load_samples(simple, data, scaling)
+    diagnosis, warnings = None, ()
     if simple.is_float:
-        graph = quantize(graph, calibration)
+        with terminal.progress("quantizing") as progress:
+            made = quantize_and_explain(graph, calibration, effort=effort, method=method,
+                                        progress=progress)
+        graph, warnings = made.graph, made.warnings
+        for warning in warnings:
+            terminal.note(f"warning: {warning}")
+        if report is not None:
+            with terminal.progress("measuring layers") as progress:
+                diagnosis = diagnose(made, progress)
     else:
         terminal.note(f"{model} is int8 already: written as it is")
     size, count = len(graph.source.flatbuffer), len(calibration[0])
     write_file(Path(file), graph.source.flatbuffer)
-    terminal.result({"schema_version": SCHEMA_VERSION, "model": model, "output": file,
-                     "file_bytes": size, "samples": count})
+    if diagnosis is not None and report is not None:
+        write_file(Path(report), words.report_file(report, model, diagnosis))
+    terminal.result(words.quantization_object(model, file, size, count, warnings, diagnosis))
     terminal.headline(f"wrote {file}: {size:,} bytes, {count} calibration samples")
+    if diagnosis is not None:
+        for line in words.report_lines(diagnosis):
+            terminal.say(line)
+        terminal.say()
+        terminal.say(words.report_table(diagnosis))
+        terminal.say()
+        terminal.say(f"report: {report}")
     terminal.say(f"next: tinyeff plan {file}")
     return 0
 

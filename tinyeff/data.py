@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Data files: from .npy and .npz to the arrays that a model takes, and random inputs.
+"""Data files: from .npy, .npz and folders of images to the arrays that a model takes, and random inputs.
 
 Arrays of several samples have the shape (count, *input shape), batch dimension of the model
 included, one array per model input in the model's order.
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyeff import images
 from tinyeff.errors import UsageError
 from tinyeff.ir import Array, Graph, Tensor
 from tinyeff.ops.quantize import quantized
@@ -113,8 +114,11 @@ def load_samples(
 def load_labels(path: Path | str) -> Array | None:
     """The right answers in a data file as int64 of shape (count,), or None where it has none.
 
-    Raises UsageError where there are two candidates or they are no class numbers.
+    Of a folder of images they are the numbers of its folders. Raises UsageError where there are
+    two candidates or they are no class numbers.
     """
+    if Path(path).is_dir():
+        return images.labels(Path(path))
     arrays = _read(Path(path))
     found = [name for name in LABELS if name in arrays]
     if len(found) > 1:
@@ -140,7 +144,8 @@ def input_names(tensor: Tensor) -> tuple[str, ...]:
 def _read(path: Path) -> dict[str, Array]:
     """The arrays of an .npz by name, or the one of an .npy under the empty name."""
     if not path.is_file():
-        raise UsageError(f"{path}: no such file; expected is an .npy or .npz file")
+        raise UsageError(f"{path}: no such file; expected is an .npy or .npz file, or a "
+                         "folder of images")
     try:
         with path.open("rb") as file:
             magic = file.read(6)
@@ -155,9 +160,17 @@ def _read(path: Path) -> dict[str, Array]:
     raise UsageError(f"{path}: not an .npy or .npz file (it begins with {magic!r})")
 
 
+def _images(graph: Graph, folder: Path) -> dict[str, Array]:
+    """The images of a folder, for a model with one input."""
+    if len(graph.inputs) != 1:
+        raise UsageError(f"{folder}: a folder of images is for a model with one input; this one "
+                         f"has {len(graph.inputs)}")
+    return {ANY_INPUT: images.read(folder, _inner(graph.tensors[graph.inputs[0]]))}
+
+
 def _select(graph: Graph, path: Path) -> list[tuple[int, str, Array]]:
     """(tensor index, name of the array, samples of shape (count, *shape)) per model input."""
-    arrays = _read(path)
+    arrays = _images(graph, path) if path.is_dir() else _read(path)
     labels = [name for name in LABELS if name in arrays and arrays[name].ndim == 1]
     candidates = {k: v for k, v in arrays.items() if k not in labels}
     chosen = []

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from tinyeff.errors import MissingProgramError
 
 EXTRAS = (
-    ("tensorflow", "keras", "reading .h5, .keras and SavedModel; quantize"),
+    ("tensorflow", "keras", "reading .h5, .keras and SavedModel"),
     ("unicorn", "emulator", "sim --cpu cortex-m…"),
     ("capstone", "emulator", "sim --cpu cortex-m…"),
     ("pyelftools", "emulator", "sim --cpu cortex-m…"),

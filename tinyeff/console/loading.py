@@ -7,10 +7,13 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from tinyeff.console.folder import read_folder
 from tinyeff.console.options import PlanOptions
 from tinyeff.console.report import Planned, blame, planned, verdict_sentence
-from tinyeff.data import load_inputs, parse_preprocess, random_inputs
+from tinyeff.console.terminal import Progress
+from tinyeff.data import load_inputs, load_samples, parse_preprocess, random_inputs
 from tinyeff.device.project import model_part
 from tinyeff.emitter import (
     MANIFEST,
@@ -25,7 +28,9 @@ from tinyeff.emitter import (
 from tinyeff.emitter.naming import model_name
 from tinyeff.errors import DoesNotFitError, UnsupportedError, UsageError
 from tinyeff.ir import Array, Graph, Program
-from tinyeff.pipeline import prepare
+from tinyeff.pipeline import check_supported, prepare, read, simplify
+from tinyeff.quantizer.execution import Part
+from tinyeff.quantizer.prepared import prepared
 from tinyeff.targets import target_for
 
 
@@ -129,3 +134,33 @@ def labels_for(graph: Graph, path: str, count: int, labels: Array | None) -> Arr
         raise UsageError(f"{path}: label {wrong[0]} is none of the model's {output.channels} "
                          f"classes (0 to {output.channels - 1})")
     return labels
+
+
+def float_outputs(
+    model: str, graph: Graph, path: str, preprocess: str | None, progress: Progress
+) -> Array:
+    """The first output of the float model for all samples, (count, *shape), by LiteRT.
+
+    Raises UsageError where its inputs or outputs are not those of the int8 `graph`, or where the
+    samples are int8, which only that graph can read.
+    """
+    original = simplify(read(model))
+    check_supported(original)
+    if not original.is_float:
+        raise UsageError(f"--float {model}: this model computes in int8; give the float model that "
+                         "was quantized")
+    ends = [[[g.tensors[i].shape for i in end] for end in (g.inputs, g.outputs)]
+            for g in (original, graph)]
+    if ends[0] != ends[1]:
+        raise UsageError(f"--float {model}: its inputs and outputs have the shapes {ends[0]}, those "
+                         f"of {graph.source.name} {ends[1]}")
+    scaling = None if preprocess is None else parse_preprocess(preprocess)
+    samples = load_samples(original, path, scaling)
+    plain = prepared(original)
+    part = Part(plain, plain.ops, plain.outputs[:1])
+    count, results = len(samples[0]), []
+    for n in range(count):
+        one = dict(zip(plain.inputs, (s[n:n + 1] for s in samples), strict=True))
+        results.append(part.run(one)[0])
+        progress(n + 1, count)
+    return np.concatenate(results)

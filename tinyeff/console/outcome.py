@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rich.table import Table
 
 from tinyeff.console.report import SCHEMA_VERSION, both
 from tinyeff.emitter import Manifest
@@ -19,6 +20,8 @@ from tinyeff.simulator.verify import Verification
 ALL_VALUES = 16
 """Outputs of at most so many values are printed in full."""
 TOP = 5
+MOST_CLASSES = 20
+"""A confusion table on the terminal has at most so many rows; JSON has all."""
 JSON_VALUES = 65536
 """Larger outputs are left out of the JSON object; their hash is there."""
 
@@ -120,7 +123,9 @@ class Evaluation:
     """How a model did: `exact` of `samples` have LiteRT's outputs, `same` have its class.
 
     `correct` counts samples whose class is the label, `reference_correct` the same for LiteRT;
-    None without labels.
+    None without labels. `float_same` have the float model's class, `float_correct` counts what the
+    float model has right; None without it. `confusion` counts samples by label (rows) and class
+    found (columns); None without labels.
     """
 
     samples: int
@@ -128,12 +133,18 @@ class Evaluation:
     exact: int
     correct: int | None
     reference_correct: int | None
+    float_same: int | None = None
+    float_correct: int | None = None
+    confusion: Array | None = None
 
 
 def compare(
-    found: tuple[Array, ...], expected: tuple[Array, ...], labels: Array | None
+    found: tuple[Array, ...], expected: tuple[Array, ...], labels: Array | None,
+    real: Array | None = None,
 ) -> Evaluation:
     """Compare the generated C's outputs with LiteRT's; per output (count, *shape), int8.
+
+    `real` is the first output of the float model.
 
     The class is the place of the first of the largest values of the first output, or the only
     value of an ARG_MAX; where it is neither, only equal outputs are the same.
@@ -150,7 +161,39 @@ def compare(
         exact=int(equal.sum()),
         correct=None if labels is None else int((classes == labels).sum()),
         reference_correct=None if labels is None else int((wanted == labels).sum()),
+        **_against_float(classes, labels, None if real is None else _classes(
+            real.reshape(count, -1))),
+        confusion=None if labels is None or not vector else _confusion(
+            classes, labels, found[0].shape[-1]),
     )
+
+
+def _against_float(
+    classes: Array, labels: Array | None, real: Array | None
+) -> dict[str, int | None]:
+    if real is None:
+        return {}
+    return {"float_same": int((classes == real).sum()),
+            "float_correct": None if labels is None else int((real == labels).sum())}
+
+
+def _confusion(classes: Array, labels: Array, count: int) -> Array:
+    """Samples by label and class, (count, count)."""
+    return np.bincount(labels * count + classes, minlength=count * count).reshape(count, count)
+
+
+def confusion_table(confusion: Array) -> Table:
+    """Samples by label (a line each) and class found (a column each)."""
+    table = Table(title="label (rows) and class found (columns)", box=None, pad_edge=False,
+                  title_justify="left", title_style="")
+    table.add_column("", justify="right", style="bold")
+    for n in range(min(len(confusion), MOST_CLASSES)):
+        table.add_column(str(n), justify="right")
+    table.add_column("right", justify="right")
+    for n, row in enumerate(confusion[:MOST_CLASSES].tolist()):
+        share = f"{row[n] / sum(row):.1%}" if sum(row) else "-"
+        table.add_row(str(n), *map(str, row[:MOST_CLASSES]), share)
+    return table
 
 
 def _classes(values: Array) -> Array:
@@ -169,6 +212,9 @@ def evaluation_object(model: str, cpu: str, e: Evaluation) -> dict[str, Any]:
         "reference_correct": e.reference_correct,
         "agreement": e.same / e.samples,
         "exact": e.exact / e.samples,
+        "float_agreement": None if e.float_same is None else e.float_same / e.samples,
+        "float_correct": e.float_correct,
+        "confusion": None if e.confusion is None else e.confusion.tolist(),
     }
 
 
@@ -177,5 +223,10 @@ def evaluation_lines(e: Evaluation) -> Iterator[str]:
     if e.correct is not None:
         yield f"top-1 {e.correct / e.samples:.2%}: {e.correct} of {e.samples} samples are right"
         yield f"LiteRT: {e.reference_correct} of {e.samples} right"
+    if e.float_correct is not None:
+        yield f"float model: {e.float_correct} of {e.samples} right"
+    if e.float_same is not None:
+        yield (f"agreement with the float model {e.float_same / e.samples:.2%}: {e.float_same} of "
+               f"{e.samples} samples")
     yield f"agreement with LiteRT {e.same / e.samples:.2%}: {e.same} of {e.samples} samples"
     yield f"outputs equal bit for bit: {e.exact} of {e.samples} samples"

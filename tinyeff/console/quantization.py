@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from tinyeff.console.report import SCHEMA_VERSION
+from tinyeff.errors import UsageError
 from tinyeff.quantizer.diagnosis import Diagnosis, Layer
 
+REPORTS = (".html", ".json")
+LONGEST = 40
+"""Characters of a layer's name in the summary."""
 WORST = 5
 """So many layers are named in the summary."""
 
@@ -24,6 +30,20 @@ def quantization_object(
     return {"schema_version": SCHEMA_VERSION, "model": model, "output": output,
             "file_bytes": size, "samples": count, "warnings": list(warnings),
             "report": None if diagnosis is None else report_object(diagnosis)}
+
+
+def check_report(path: str | None) -> None:
+    """UsageError unless the name of a report's file says what it is to be."""
+    if path is not None and not path.endswith(REPORTS):
+        raise UsageError(f"--report {path}: the name ends in neither .html (a page with plots) nor "
+                         ".json")
+
+
+def report_file(path: str, model: str, diagnosis: Diagnosis) -> bytes:
+    """What is written to the report's file."""
+    if path.endswith(".json"):
+        return (json.dumps(report_object(diagnosis), indent=1) + "\n").encode()
+    return report_page(Path(model).name, diagnosis).encode()
 
 
 def report_object(diagnosis: Diagnosis) -> dict[str, Any]:
@@ -51,9 +71,15 @@ def report_lines(diagnosis: Diagnosis) -> Iterator[str]:
     advised = [n for n in diagnosis.ranking if diagnosis.layers[n].advice][:WORST]
     for n in advised:
         layer = diagnosis.layers[n]
-        yield f"  {layer.kind} '{layer.name}', {shares[n]:.0%} of the error: {layer.advice}"
+        yield f"  #{n} {layer.kind} '{_short(layer.name)}', {shares[n]:.0%} of the error: {layer.advice}"
     if not advised:
         yield "  nothing to repair: no layer stands out, or the error is small"
+
+
+def _short(name: str) -> str:
+    """Of the names that a converter has joined the first, or its end."""
+    first = name.split(";")[0]
+    return first if len(first) <= LONGEST else f"...{first[-LONGEST:]}"
 
 
 def report_table(diagnosis: Diagnosis) -> Table:

@@ -177,6 +177,8 @@ def _advice(made: Attempt, layer: Layer, whole: float, snr: float) -> str:
 
 
 def _weight_advice(made: Attempt, layer: Layer) -> str:
+    if not made.recipe.second_order:
+        return "its weights were rounded to nearest: try --effort default or high"
     op = next(op for op in made.plain.ops
               if made.plain.tensors[op.outputs[0]].name == layer.name)
     data = made.plain.tensors[op.inputs[1]].data

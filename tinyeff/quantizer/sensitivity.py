@@ -70,7 +70,12 @@ class Search:
         return Search(graph, values)
 
     def errors(self, index: int, quants: list[Quant]) -> list[float]:
-        """The error at the outputs for each of these quantizations of a tensor."""
+        """The error at the outputs for each of these quantizations of a tensor.
+
+        It is 0 for what comes after `before_squashing`.
+        """
+        if index not in self.values:
+            return [0.0] * len(quants)
         position = next((n for n, op in enumerate(self.graph.ops) if index in op.outputs), -1)
         rest = self.graph.ops[position + 1:]
         direct = index in self.graph.outputs
