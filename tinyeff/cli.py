@@ -478,7 +478,7 @@ def quantize(
     check_supported(simple)
     scaling = None if preprocess is None else samples.parse_preprocess(preprocess)
     calibration = samples.load_samples(simple, data, scaling)
-    diagnosis, warnings = None, ()
+    diagnosis, warnings = None, tuple[str, ...]()
     if simple.is_float:
         with terminal.progress("quantizing") as progress:
             made = quantize_and_explain(graph, calibration, effort=effort, method=method,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Data files: from .npy, .npz and folders of images to the arrays that a model takes, and random inputs.
+"""Data files: .npy, .npz and folders of images as the arrays that a model takes; random inputs.
 
 Arrays of several samples have the shape (count, *input shape), batch dimension of the model
 included, one array per model input in the model's order.

@@ -152,8 +152,8 @@ def float_outputs(
     ends = [[[g.tensors[i].shape for i in end] for end in (g.inputs, g.outputs)]
             for g in (original, graph)]
     if ends[0] != ends[1]:
-        raise UsageError(f"--float {model}: its inputs and outputs have the shapes {ends[0]}, those "
-                         f"of {graph.source.name} {ends[1]}")
+        raise UsageError(f"--float {model}: its inputs and outputs have the shapes {ends[0]}, "
+                         f"those of {graph.source.name} {ends[1]}")
     scaling = None if preprocess is None else parse_preprocess(preprocess)
     samples = load_samples(original, path, scaling)
     plain = prepared(original)

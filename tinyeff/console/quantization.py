@@ -71,7 +71,8 @@ def report_lines(diagnosis: Diagnosis) -> Iterator[str]:
     advised = [n for n in diagnosis.ranking if diagnosis.layers[n].advice][:WORST]
     for n in advised:
         layer = diagnosis.layers[n]
-        yield f"  #{n} {layer.kind} '{_short(layer.name)}', {shares[n]:.0%} of the error: {layer.advice}"
+        yield (f"  #{n} {layer.kind} '{_short(layer.name)}', {shares[n]:.0%} of the error: "
+               f"{layer.advice}")
     if not advised:
         yield "  nothing to repair: no layer stands out, or the error is small"
 

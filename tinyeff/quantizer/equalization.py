@@ -60,6 +60,7 @@ class Channels:
         return slice(self.first[index], self.first[index] + self.graph.tensors[index].channels)
 
     def block(self, index: int) -> None:
+        """No channel of the tensor may be scaled."""
         if index in self.first:
             self.blocked[self.of(index)] = True
 
@@ -82,6 +83,7 @@ class Channels:
         self.blocked = np.isin(self.parent, blocked)
 
     def numbers(self, index: int) -> Array:
+        """The channels of a tensor, one by one."""
         return np.arange(self.first[index], self.first[index] + self.graph.tensors[index].channels)
 
     def _visit(self, op: Op) -> None:
@@ -210,9 +212,12 @@ def _scaled(graph: Graph, channels: Channels, factors: Array) -> Graph:
 
 def _weights(kind: str, data: Array, before: Array, out: Array) -> Array:
     """Weights for inputs multiplied by `before` and outputs multiplied by `out`."""
-    data = data.astype(np.float64)
+    factors: Array
     if kind == "DEPTHWISE_CONV_2D":
-        return data * (out / np.repeat(before, len(out) // len(before)))
-    if kind == "FULLY_CONNECTED":
-        return data * out[:, None] / np.tile(before, data.shape[1] // len(before))
-    return data * out.reshape(-1, 1, 1, 1) / before
+        factors = out / np.repeat(before, len(out) // len(before))
+    elif kind == "FULLY_CONNECTED":
+        factors = out[:, None] / np.tile(before, data.shape[1] // len(before))
+    else:
+        factors = out.reshape(-1, 1, 1, 1) / before
+    result: Array = data.astype(np.float64) * factors
+    return result

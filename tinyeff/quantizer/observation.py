@@ -20,12 +20,13 @@ CHUNK_VALUES = 1 << 26
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """Of one tensor: some of its values, with the least and the largest; `peaks` are the largest
-    magnitudes per channel (its last dimension), `power` the mean squares."""
+    """Of one tensor some of its values, with the least and the largest.
+
+    `peaks` are the largest magnitudes per channel (its last dimension).
+    """
 
     values: Array
     peaks: Array
-    power: Array
 
 
 def observe(graph: Graph, samples: tuple[Array, ...]) -> dict[int, Observation]:
@@ -38,7 +39,6 @@ def observe(graph: Graph, samples: tuple[Array, ...]) -> dict[int, Observation]:
     count = len(samples[0])
     kept: dict[int, list[Array]] = {i: [] for i in wanted}
     peaks: dict[int, Array] = {}
-    power: dict[int, Array] = {}
     for values in chunks(graph, samples):
         for i in wanted:
             v = values[i]
@@ -48,11 +48,9 @@ def observe(graph: Graph, samples: tuple[Array, ...]) -> dict[int, Observation]:
                                  "the data's scale (--preprocess) and the model")
             channels = v.reshape(-1, graph.tensors[i].channels)
             found = np.abs(channels).max(0)
-            squares = np.square(channels, dtype=np.float64).sum(0) / (count * channels.shape[0] / len(v))
             peaks[i] = np.maximum(peaks[i], found) if i in peaks else found
-            power[i] = power[i] + squares if i in power else squares
             kept[i].append(_some(v.reshape(-1), max(1, KEPT_VALUES * len(v) // count)))
-    return {i: Observation(np.concatenate(kept[i]), peaks[i], power[i]) for i in wanted}
+    return {i: Observation(np.concatenate(kept[i]), peaks[i]) for i in wanted}
 
 
 def _some(flat: Array, most: int) -> Array:

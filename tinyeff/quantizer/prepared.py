@@ -34,7 +34,8 @@ def _explicit_padding(graph: Graph) -> Graph:
             pads = ((0, 0), (padding.top, padding.bottom), (padding.left, padding.right), (0, 0))
             shape = tuple(n + a + b for n, (a, b) in zip(x.shape, pads, strict=True))
             index = len(tensors)
-            tensors.append(Tensor(f"{op.name}_pads", (4, 2), "int32", data=np.array(pads, np.int32)))
+            tensors.append(Tensor(f"{op.name}_pads", (4, 2), "int32",
+                                  data=np.array(pads, np.int32)))
             tensors.append(Tensor(f"{op.name}_padded", shape, x.dtype))
             ops.append(Op("PAD", f"{op.name}_padded", (op.inputs[0], index), (index + 1,),
                           PadAttrs(pads)))

@@ -43,22 +43,20 @@ class Hessian:
         diagonal = np.einsum("gkk->gk", self.matrix)
         extra = DAMPING * diagonal.mean(1)
         extra = np.where(extra > 0, extra, 1.0)
-        return self.matrix + extra[:, None, None] * np.eye(self.matrix.shape[1])
-
-
-def error_of(difference: Array, hessian: Array) -> Array:
-    """The mean squared error of each output, for an error of (groups, outputs, depth)."""
-    return np.einsum("gok,gok->go", np.matmul(difference, hessian), difference)
+        result: Array = self.matrix + extra[:, None, None] * np.eye(self.matrix.shape[1])
+        return result
 
 
 def nearest(weights: Array, scales: Array) -> Array:
     """Weights (groups, outputs, depth) rounded to nearest, as float64 integers."""
-    return np.clip(np.rint(weights / scales[:, :, None]), -LEVELS, LEVELS)
+    result: Array = np.clip(np.rint(weights / scales[:, :, None]), -LEVELS, LEVELS)
+    return result
 
 
 def largest_scales(weights: Array, least: Array) -> Array:
     """Scales that hold every weight, at least `least`; (groups, outputs)."""
-    return np.maximum(np.abs(weights).max(2, initial=0.0) / LEVELS, least)
+    result: Array = np.maximum(np.abs(weights).max(2, initial=0.0) / LEVELS, least)
+    return result
 
 
 def second_order(weights: Array, scales: Array, hessian: Array, sweeps: int = 2) -> Array:

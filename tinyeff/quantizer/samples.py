@@ -15,7 +15,7 @@ FEW = 16
 LARGE = 1e4
 """Network inputs are rarely larger; such data lacks its scaling or holds broken values."""
 OUTLIER = 100.0
-"""An extreme value so many times as large as 99.9 % of all is probably an error in the data."""
+"""An extreme value so many times as large as 99 % of all is probably an error in the data."""
 
 
 def collected(graph: Graph, samples: tuple[Array, ...] | Iterable[object]) -> tuple[Array, ...]:
@@ -94,7 +94,7 @@ def warnings(graph: Graph, samples: tuple[Array, ...]) -> Iterator[str]:
             yield (f"{title} reaches from {low:g} to {high:g}, far more than networks are trained "
                    "with; is its scaling missing (--preprocess)?")
             continue
-        usual = float(np.quantile(np.abs(flat), 0.999))
+        usual = float(np.quantile(np.abs(flat), 0.99))
         if usual > 0 and max(-low, high) > OUTLIER * usual:
-            yield (f"{title} holds {low:g} to {high:g}, while 99.9 % of its values are within "
+            yield (f"{title} holds {low:g} to {high:g}, while 99 % of its values are within "
                    f"{usual:g}: single broken values cost resolution for all others")
