@@ -436,7 +436,7 @@ def evaluate(
     for line in rest:
         terminal.say(line)
     if result.confusion is not None:
-        terminal.say()
+        terminal.say("samples by label (rows) and class found (columns):")
         terminal.say(outcome.confusion_table(result.confusion))
     return 0
 

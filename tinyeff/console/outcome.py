@@ -184,9 +184,8 @@ def _confusion(classes: Array, labels: Array, count: int) -> Array:
 
 def confusion_table(confusion: Array) -> Table:
     """Samples by label (a line each) and class found (a column each)."""
-    table = Table(title="label (rows) and class found (columns)", box=None, pad_edge=False,
-                  title_justify="left", title_style="")
-    table.add_column("", justify="right", style="bold")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("label", justify="right", style="bold")
     for n in range(min(len(confusion), MOST_CLASSES)):
         table.add_column(str(n), justify="right")
     table.add_column("right", justify="right")
