@@ -140,6 +140,8 @@ def plan(model: Model, plan: PlanOptions, output: OutputOptions) -> int:
 
     limits, target, terminal = plan.limits(), plan.target(), _terminal(output)
     p = report.planned(prepare(model), target, limits)
+    with terminal.progress("searching the front") as progress:
+        p = report.with_front(p, progress)
     terminal.result(report.plan_object(p))
     terminal.headline(report.verdict_sentence(p), "bold green" if p.verdict.fits else "bold red")
     for line in report.blame(p):
@@ -151,6 +153,10 @@ def plan(model: Model, plan: PlanOptions, output: OutputOptions) -> int:
         terminal.say()
         terminal.say(report.layer_table(p, terminal.unicode, rows, terminal.width))
         terminal.say()
+        if len(p.front) > 1:
+            terminal.say("what extra work buys (--max-overhead picks):")
+            terminal.say(report.front_table(p))
+            terminal.say()
         terminal.say(draw(p.plan, p.graph, min(terminal.width, DRAWING_WIDTH), DRAWING_HEIGHT))
     return 0 if p.verdict.fits else 1
 

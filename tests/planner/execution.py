@@ -19,7 +19,7 @@ from tinyeff.ir import Graph, Op, Plan, Tensor, Window
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
 from tinyeff.planner import sizes
-from tinyeff.schedule import ALONE, PUSHED, Call, Tile, calls_of, schedule
+from tinyeff.schedule import PUSHED, Call, Tile, calls_of, schedule
 
 Bytes = npt.NDArray[np.uint8]
 Area = tuple[int, int, int, int]
@@ -129,10 +129,10 @@ class _Machine:
 
     # Where rows lie ---------------------------------------------------------------------------
 
-    def _row(self, tensor: int, y: int, held: Tile | None) -> Bytes:
-        """Row y of a tensor as far as it is there; `held` is the tile that its buffer holds."""
+    def _row(self, tensor: int, y: int, origin: int | None) -> Bytes:
+        """Row y of a tensor as far as it is there: all of it, or from column `origin` on."""
         record, buffer = self.graph.tensors[tensor], self.plan.buffers[self.home[tensor]]
-        width = record.pixels if held is None else buffer.row_pixels
+        width = record.pixels if origin is None else buffer.row_pixels
         row = width * sizes.pixel_bytes(record)
         place = (y % min(buffer.ring_rows, record.rows)) * row
         return self.whole(tensor)[place:place + row]
@@ -140,12 +140,9 @@ class _Machine:
     def _reader(self, call: Call) -> Read:
         def read(number: int, area: Area) -> Bytes:
             operand = call.stage.operands[number]
-            held = None if operand.producer == ALONE else call.tiles[operand.producer]
+            origin = call.read_origin(operand)
             y0, y1, x0, x1 = area
-            record = self.graph.tensors[operand.tensor]
-            pixel, left = sizes.pixel_bytes(record), 0 if held is None else held.x0
-            parts = [self._row(operand.tensor, y, held)[(x0 - left) * pixel:(x1 - left) * pixel]
-                     for y in range(y0, y1)]
+            parts = [self._part(operand.tensor, y, x0, x1, origin) for y in range(y0, y1)]
             return np.concatenate(parts) if parts else np.zeros(0, np.uint8)
         return read
 
@@ -164,7 +161,7 @@ class _Machine:
             x0 = max(tile.x0, tile.held)
             if x0 >= tile.x1:
                 continue
-            held = tile if stage.inner else None
+            held = call.written_origin
             if not self._reads_in_order(op, stage.op):
                 self._spoil([self._part(t, y, x0, tile.x1, held)
                              for t in stage.outputs for y in range(y0, y1)])
@@ -177,10 +174,10 @@ class _Machine:
                             self._part(t, y, x, x + 1, held)[:] = value
             self._spoil([scratch])
 
-    def _part(self, tensor: int, y: int, x0: int, x1: int, held: Tile | None) -> Bytes:
+    def _part(self, tensor: int, y: int, x0: int, x1: int, origin: int | None) -> Bytes:
         pixel = sizes.pixel_bytes(self.graph.tensors[tensor])
-        left = 0 if held is None else held.x0
-        return self._row(tensor, y, held)[(x0 - left) * pixel:(x1 - left) * pixel]
+        left = origin or 0
+        return self._row(tensor, y, origin)[(x0 - left) * pixel:(x1 - left) * pixel]
 
     def _reads_in_order(self, op: Op, step: int) -> bool:
         if not self.plan.variants[step].consumes:
@@ -197,8 +194,8 @@ class _Machine:
             return
         for t in stage.outputs:
             for y in range(tile.y0, tile.y1):
-                kept = self._part(t, y, tile.x0, tile.held, before).copy()
-                self._part(t, y, tile.x0, tile.held, tile)[:] = kept
+                kept = self._part(t, y, tile.x0, tile.held, before.x0).copy()
+                self._part(t, y, tile.x0, tile.held, tile.x0)[:] = kept
 
     def _accumulate(self, call: Call, state: Bytes) -> None:
         """Keeps a running checksum in the state, as far as there is one."""
@@ -210,7 +207,7 @@ class _Machine:
         for y in range(tile.y0, tile.y1):
             for x in range(tile.x0, tile.x1):
                 seen = read(0, (y, y + 1, x, x + 1)).tobytes()
-                value = zlib.crc32(seen, int.from_bytes(state[:4].tobytes(), "little"))
+                value = _added(int.from_bytes(state[:4].tobytes(), "little"), seen, y, x)
                 state[:4] = np.frombuffer(value.to_bytes(4, "little"), np.uint8)
         if tile.y1 == operand.rows and tile.x1 == operand.pixels:
             found = state[:4].tobytes()
@@ -258,11 +255,16 @@ def _all_of(graph: Graph, op: Op, output: int, read: Read) -> Bytes:
         value = 0
         for y in range(sources[0].rows):
             for x in range(sources[0].pixels):
-                value = zlib.crc32(read(0, (y, y + 1, x, x + 1)).tobytes(), value)
+                value = _added(value, read(0, (y, y + 1, x, x + 1)).tobytes(), y, x)
         seen = value.to_bytes(4, "little")
     else:
         seen = b"".join(read(n, (0, s.rows, 0, s.pixels)).tobytes() for n, s in enumerate(sources))
     return _checksum(op, output, 0, seen, sizes.size_bytes(tensor))
+
+
+def _added(value: int, seen: bytes, y: int, x: int) -> int:
+    """A sum over pixels, which may come in any order."""
+    return (value + zlib.crc32(seen, y << 16 | x)) & 0xFFFFFFFF
 
 
 def _checksum(op: Op, number: int, place: int, seen: bytes, size: int) -> Bytes:

@@ -126,7 +126,8 @@ class Net:
         if variants is None:
             variants = (FLAT,) if (kernel, stride) == (1, 1) else (PLAIN,)
         macs = self.tensors[y].elements * kernel * kernel * c
-        self.op([x], [y], FakeAttrs("rows", (window,), macs), variants)
+        columns = Window(kernel, stride, -pad.left)
+        self.op([x], [y], FakeAttrs("rows", (window,), macs, (columns,)), variants)
         return y
 
     def depthwise(self, x: int, kernel: int = 3, stride: int = 1) -> int:

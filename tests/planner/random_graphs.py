@@ -100,6 +100,24 @@ def tall_graphs(draw: st.DrawFn, most_ops: int = 8) -> Graph:
     return net.graph(values[-1], *extra)
 
 
+@st.composite
+def block_graphs(draw: st.DrawFn) -> Graph:
+    """Inverted residual blocks, wide enough for tiles: what segments may recompute."""
+    net = Net()
+    x = net.input(1, draw(st.integers(4, 11)), draw(st.integers(5, 12)), 2)
+    if draw(st.booleans()):
+        x = net.conv(x, 2, 3)
+    for _ in range(draw(st.integers(1, 3))):
+        kernel, stride = draw(st.sampled_from([(3, 1), (3, 1), (3, 2), (5, 1), (5, 2), (2, 2)]))
+        wide = net.conv(x, draw(st.sampled_from([4, 9])))
+        if draw(st.booleans()) and draw(st.booleans()):
+            wide = net.view(wide, *net.tensors[wide].shape)
+        y = net.conv(net.depthwise(wide, kernel, stride), 2)
+        alike = net.tensors[y].shape == net.tensors[x].shape
+        x = net.add(x, y) if alike and draw(st.booleans()) else y
+    return net.graph(net.dense(net.mean(x), 3) if draw(st.booleans()) else x)
+
+
 def _tall(
     draw: st.DrawFn, net: Net, kind: str, x: int, values: list[int], channels: int
 ) -> list[int]:

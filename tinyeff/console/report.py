@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from tinyeff.console.terminal import Progress
 from tinyeff.footprint import Footprint, footprint
 from tinyeff.ir import Graph, LayerMemory, Limits, Plan, Target
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import describe_shape, node_of
-from tinyeff.planner import Verdict, judge, plan, strategies
+from tinyeff.planner import Verdict, front, judge, plan, strategies
 from tinyeff.selection import select
 
 SCHEMA_VERSION = 1
@@ -34,6 +36,7 @@ class Planned:
     footprint: Footprint
     verdict: Verdict
     strategies: dict[str, Plan]
+    front: tuple[Plan, ...] = ()
 
 
 def planned(graph: Graph, target: Target, limits: Limits) -> Planned:
@@ -46,6 +49,12 @@ def planned(graph: Graph, target: Target, limits: Limits) -> Planned:
     foot = footprint(graph, chosen)
     verdict = judge(chosen, limits, foot.stack_bytes + foot.output_bytes, foot.flash_bytes)
     return Planned(graph, chosen, limits, foot, verdict, strategies(graph, target, limits, chosen))
+
+
+def with_front(p: Planned, progress: Progress | None = None) -> Planned:
+    """The same, and the front of arena against extra MACs over all strategies."""
+    known = [p.plan, *p.strategies.values()]
+    return replace(p, front=tuple(front(p.graph, p.plan.target, p.limits, known, progress)))
 
 
 def kib(size: int) -> str:
@@ -151,7 +160,7 @@ def plan_object(p: Planned) -> dict[str, Any]:
         "overhead": overhead(chosen),
         "peak_layer": v.peak_op,
         "strategies": figures,
-        "front": _front(figures),
+        "front": [{"strategy": plan.strategy, **_figures(plan)} for plan in p.front],
         "layers": [_layer_object(p, memory) for memory in chosen.layers],
     }
 
@@ -162,19 +171,8 @@ def overhead(plan: Plan) -> float:
 
 
 def _figures(plan: Plan) -> dict[str, Any]:
-    return {"activation_bytes": plan.activation_bytes, "arena_bytes": plan.arena_bytes,
-            "overhead": overhead(plan)}
-
-
-def _front(figures: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """The strategies that no other beats in both arena and overhead, the smallest arena first."""
-    points = sorted(({"strategy": name, **f} for name, f in figures.items()),
-                    key=lambda f: (f["arena_bytes"], f["overhead"]))
-    front: list[dict[str, Any]] = []
-    for point in points:
-        if not front or point["overhead"] < front[-1]["overhead"]:
-            front.append(point)
-    return front
+    return {"activation_bytes": plan.activation_bytes, "scratch_bytes": plan.scratch_bytes,
+            "arena_bytes": plan.arena_bytes, "overhead": overhead(plan)}
 
 
 def _layer_object(p: Planned, memory: LayerMemory) -> dict[str, Any]:
@@ -213,6 +211,24 @@ def summary(p: Planned) -> Iterator[str]:
 def _surplus(plan: Plan) -> str:
     """What the plan computes more than once, as it follows a strategy's bytes."""
     return f" at {overhead(plan):+.1%} MACs" if plan.extra_macs else ""
+
+
+def front_table(p: Planned) -> Table:
+    """A row per point of the front; the one that the plan is has an arrow."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for title in ("extra MACs", "arena bytes", "activations"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("")
+    for point in p.front:
+        chosen = "  <- this plan" if point == p.plan else ""
+        table.add_row(percent(point), f"{point.arena_bytes:,}", f"{point.activation_bytes:,}",
+                      point.strategy + chosen)
+    return table
+
+
+def percent(plan: Plan) -> str:
+    """The plan's overhead, rounded so that --max-overhead with it allows the plan."""
+    return f"{max(ceil(overhead(plan) * 10_000), 0) / 100:.2f}%"
 
 
 def layer_table(p: Planned, unicode: bool, rows: int, width: int) -> Table:

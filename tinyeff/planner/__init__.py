@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from tinyeff.errors import UnsupportedError, UsageError
@@ -11,13 +12,15 @@ from tinyeff.planner.budget import arena_budget
 from tinyeff.planner.drawing import draw
 from tinyeff.planner.patches import plan_patch
 from tinyeff.planner.per_layer import plan_per_layer
-from tinyeff.planner.streaming import plan_stream
+from tinyeff.planner.search import Progress
+from tinyeff.planner.streaming import MOST_OVERHEAD, StreamPlanner, plan_stream
 from tinyeff.planner.validator import validate
 from tinyeff.planner.verdict import Verdict, judge
 
-__all__ = ["Verdict", "draw", "judge", "plan", "strategies", "validate"]
+__all__ = ["Verdict", "draw", "front", "judge", "plan", "strategies", "validate"]
 
 STRATEGIES = ("auto", "per-layer", "patch", "stream")
+FRONT_POINTS = 12
 INPUT_MEMORIES = ("resident", "streamed", "excluded")
 
 
@@ -25,7 +28,7 @@ def plan(graph: Graph, target: Target, limits: Limits) -> Plan:
     """The plan of a graph whose operators carry their variants; always validated.
 
     Strategy "auto" takes the least work among what fits the SRAM granted, else the smallest arena:
-    layer by layer, else streamed, else in patches where that is smaller still.
+    layer by layer, else streamed, else streamed or in patches with as few extra MACs as it takes.
     A float graph is planned as if it were int8. Raises UnsupportedError for a strategy or an input
     memory that the planner does not offer. Whether the plan fits the limits is asked of `judge`.
     """
@@ -59,6 +62,25 @@ def strategies(
     return {name: found[name] for name in names}
 
 
+def front(
+    graph: Graph, target: Target, limits: Limits, known: Iterable[Plan] = (),
+    progress: Progress | None = None,
+) -> list[Plan]:
+    """Plans that no other beats in both arena and extra MACs, the largest arena first.
+
+    About `FRONT_POINTS` streamed ones, at up to `MOST_OVERHEAD` extra MACs, and those of `known`.
+    They are not validated; `plan` validates the one that it is asked for.
+    """
+    streams = StreamPlanner(graph, target, limits, MOST_OVERHEAD, progress=progress)
+    plans = sorted([*known, *streams.front(FRONT_POINTS)],
+                   key=lambda p: (p.extra_macs, p.arena_bytes))
+    found: list[Plan] = []
+    for candidate in plans:
+        if not found or candidate.arena_bytes < found[-1].arena_bytes:
+            found.append(candidate)
+    return found
+
+
 def _chosen(graph: Graph, target: Target, limits: Limits) -> Plan:
     budget = arena_budget(graph, limits)
     if limits.strategy == "per-layer":
@@ -70,7 +92,8 @@ def _chosen(graph: Graph, target: Target, limits: Limits) -> Plan:
     if limits.strategy == "patch":
         return plan_patch(graph, target, limits, budget)
     stream = plan_stream(graph, target, limits, budget)
-    too_large = budget is not None and stream.arena_bytes > budget
-    if limits.strategy == "auto" and too_large and limits.input_memory != "streamed":
-        return min(stream, plan_patch(graph, target, limits, budget), key=lambda p: p.arena_bytes)
-    return stream
+    alone = limits.strategy == "stream" or limits.input_memory == "streamed"
+    if alone or (stream.extra_macs <= 0 and (budget is None or stream.arena_bytes <= budget)):
+        return stream
+    return min(stream, plan_patch(graph, target, limits, budget),
+               key=lambda p: (max(p.arena_bytes, budget or 0), p.extra_macs, p.arena_bytes))

@@ -20,3 +20,8 @@ def arena_budget(graph: Graph, limits: Limits) -> int | None:
     if limits.sram_bytes is None:
         return None
     return max(limits.sram_bytes - STACK_BYTES - output_bytes(graph), 0)
+
+
+def mac_budget(macs: int, overhead: float) -> int:
+    """Extra MACs within `overhead`, a fraction of `macs` that may be off by a rounding."""
+    return int(overhead * macs + 1e-3)

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 from tinyeff.ir import Graph, Window
 from tinyeff.planner import sizes
-from tinyeff.planner.overlap import Overlap
 from tinyeff.schedule import PUSHED, Renaming, StageGroup, pull_order
 
 NOBODY = 1 << 30
@@ -46,14 +45,24 @@ def readers(groups: tuple[StageGroup, ...]) -> dict[int, list[Reader]]:
     return found
 
 
-def simulate(
-    graph: Graph, names: Renaming, groups: tuple[StageGroup, ...]
-) -> tuple[dict[int, int], dict[tuple[int, int], int]]:
-    """Run a segment's order: (rings, below).
+@dataclass(frozen=True)
+class Run:
+    """What running a segment's order shows.
 
     `rings` maps each tensor written by a group to the rows it needs; `below` maps pairs (output,
-    input from outside) to the bytes by which the output must start before the input at least.
+    input from outside) to the bytes by which the output must start before the input at least;
+    `rows` has how many rows of its map each group computes.
     """
+
+    rings: dict[int, int]
+    below: dict[tuple[int, int], int]
+    rows: tuple[int, ...]
+
+
+def simulate(
+    graph: Graph, names: Renaming, groups: tuple[StageGroup, ...]
+) -> Run:
+    """Run a segment's order and see what it holds."""
     who = readers(groups)
     made = {names.root(t): n for n, g in enumerate(groups) for t in g.stages[-1].outputs}
     outside = [t for t in who if t not in made]
@@ -74,7 +83,7 @@ def simulate(
                 apart = end * row - low * sizes.row_bytes(source)
                 below[root, other] = max(below.get((root, other), -sizes.size_bytes(source)), apart)
         done[number] = y1
-    return rings, below
+    return Run(rings, below, tuple(done))
 
 
 def _written(graph: Graph, group: StageGroup, y0: int, y1: int) -> Iterator[tuple[int, int, int]]:
@@ -86,13 +95,3 @@ def _written(graph: Graph, group: StageGroup, y0: int, y1: int) -> Iterator[tupl
             yield tensor, y0, y1
         elif y1 == group.rows:
             yield tensor, 0, rows
-
-
-def overlap_rules(
-    graph: Graph, names: Renaming, below: dict[tuple[int, int], int]
-) -> list[Overlap]:
-    """The rules between tensors (by root) for the allocator: start before, or wholly behind."""
-    return [
-        Overlap(written, read, bytes_below, sizes.size_bytes(graph.tensors[read]))
-        for (written, read), bytes_below in below.items()
-    ]

@@ -3,61 +3,234 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import product
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
 
 from tinyeff.errors import UnsupportedError
-from tinyeff.ir import Buffer, Graph, Limits, Plan, Segment, Target, Variant
-from tinyeff.planner import sizes
+from tinyeff.ir import Buffer, Graph, Limits, Plan, Segment, Target
+from tinyeff.ops import operator_of
+from tinyeff.ops.operator import node_of
 from tinyeff.planner.allocation import allocate
 from tinyeff.planner.assembly import alone, assemble
+from tinyeff.planner.budget import mac_budget
 from tinyeff.planner.choices import VIEW, Choice, shared_bytes, smallest, ways
-from tinyeff.planner.lifetimes import Lifetimes, lifetimes, private_buffers
+from tinyeff.planner.lifetimes import lifetimes, private_buffers
+from tinyeff.planner.measuring import Stream, measure
 from tinyeff.planner.overlap import Overlap
 from tinyeff.planner.per_layer import live_buffers, plan_per_layer
 from tinyeff.planner.placement import Task
-from tinyeff.planner.rings import simulate
-from tinyeff.planner.search import Piece, Route, Search
-from tinyeff.planner.streams import IMPOSSIBLE, PROGRESS_BYTES, Space
-from tinyeff.schedule import Renaming, StageGroup, schedule, tiles_of
+from tinyeff.planner.search import Piece, Progress, Route, Search
+from tinyeff.planner.streams import IMPOSSIBLE, Space
+
+MOST_OVERHEAD = 1.0
+"""Extra MACs, as a fraction of the graph's, that the search considers unless told otherwise."""
+
+QUICK = 14
+"""Operators of the longest segment that a first search looks at, to leave out what is hopeless."""
+
+MARGIN = 1.05
+"""What the first search may be off by."""
+
+MOST_PLACINGS = 8
+"""How often a smaller route is tried where gaps between buffers make one too large."""
 
 
 def plan_stream(
     graph: Graph, target: Target, limits: Limits, arena_bytes: int | None = None
 ) -> Plan:
-    """The plan with the fewest kernel calls that needs at most `arena_bytes`, at no extra MACs.
+    """The plan with the least extra MACs, then fewest calls, that needs at most `arena_bytes`.
 
-    Without `arena_bytes`, and where nothing is that small, the smallest arena counts first.
+    Without `arena_bytes`, and where nothing is that small, the smallest arena counts first. Extra
+    MACs stay within `limits.max_overhead`; without that there are none if there is no
+    `arena_bytes`, else as few as it takes.
     """
-    memory = lifetimes(graph, limits.input_memory)
-    live = list(live_buffers(graph, memory.buffers))
-    options = [ways(graph, memory, alive, step) for step, alive in enumerate(live)]
-    variants = [min(op.variants, key=lambda v: v.cost, default=VIEW) for op in graph.ops]
-    pushed = _pushed(graph, limits)
-    space = Space(graph, memory, variants, pushed)
-    least = [c.bound_bytes for c in smallest(options)]
-    gone = max((memory.buffers[memory.home[tensor]].last for tensor in pushed), default=0)
-    if gone > len(graph.ops):
-        raise UnsupportedError("the input cannot be streamed: an output of the model is the input "
-                               "itself, so that all of it must be kept; use --input-memory "
-                               "resident")
-    search = Search(space, [IMPOSSIBLE] * gone + least[gone:])
-    if search.smallest() >= IMPOSSIBLE:
-        raise UnsupportedError(
-            f"the input cannot be streamed: {graph.ops[gone - 1].kind} '{graph.ops[gone - 1].name}'"
-            " or an operator before it needs the whole of it at once; use --input-memory resident")
-    route, streams = _measured(space, search, memory, arena_bytes or 0)
-    choices = [
-        next(c for c in options[step] if c.bound_bytes <= route.live_bytes)
-        if piece is None else Choice(variants[step], False, (), piece.live_bytes)
-        for step, piece in enumerate(_piece_of_each(route, len(graph.ops)))
-    ]
-    result = _placed(graph, target, limits, memory, choices, route, streams)
-    if result.arena_bytes > max(least, default=0) and not pushed:
-        # Gaps between buffers took what streaming saves.
-        return min(plan_per_layer(graph, target, limits), result, key=lambda p: p.arena_bytes)
-    return result
+    exact = StreamPlanner(graph, target, limits, 0, arena_bytes)
+    if not limits.max_overhead:
+        result = exact.within(arena_bytes)
+        if (limits.max_overhead is not None or arena_bytes is None
+                or result.arena_bytes <= arena_bytes):
+            return result
+    most = MOST_OVERHEAD if limits.max_overhead is None else limits.max_overhead
+    planner = StreamPlanner(graph, target, limits, most, arena_bytes)
+    result = planner.within(arena_bytes, mac_budget(planner.macs, most))
+    # The larger space holds the smaller one, but gaps between buffers know no such order.
+    options = [result] if arena_bytes is not None else [result, exact.within(None)]
+    return min(options, key=lambda p: p.arena_bytes)
+
+
+class StreamPlanner:
+    """Streamed plans of a graph whose operators carry their variants: all that may be the best, up
+    to `most_overhead` extra MACs as a fraction of the graph's, and in `arena_bytes`."""
+
+    def __init__(
+        self, graph: Graph, target: Target, limits: Limits, most_overhead: float,
+        arena_bytes: int | None = None, progress: Progress | None = None,
+    ) -> None:
+        self._graph, self._target, self._limits = graph, target, limits
+        self._memory = lifetimes(graph, limits.input_memory)
+        live = list(live_buffers(graph, self._memory.buffers))
+        self._options = [ways(graph, self._memory, alive, step)
+                         for step, alive in enumerate(live)]
+        variants = [min(op.variants, key=lambda v: v.cost, default=VIEW) for op in graph.ops]
+        self._pushed = _pushed(graph, limits)
+        self._space = Space(graph, self._memory, variants, self._pushed)
+        self._least = [c.bound_bytes for c in smallest(self._options)]
+        home, buffers = self._memory.home, self._memory.buffers
+        self._gone = max((buffers[home[tensor]].last for tensor in self._pushed), default=0)
+        if self._gone > len(graph.ops):
+            raise UnsupportedError("the input cannot be streamed: an output of the model is the "
+                                   "input itself, so that all of it must be kept; use "
+                                   "--input-memory resident")
+        self._most_macs = mac_budget(self.macs, most_overhead)
+        self._arena_bytes, self._progress = arena_bytes or 0, progress
+        self._streams: dict[Piece, tuple[Stream, int]] = {}
+
+    @cached_property
+    def macs(self) -> int:
+        """MACs of the graph."""
+        return sum(operator_of(op.kind).macs(node_of(self._graph, op)) for op in self._graph.ops)
+
+    @cached_property
+    def _search(self) -> Search:
+        """All ways that may be of use: those that need no more than a quick search finds."""
+        per_layer = [IMPOSSIBLE] * self._gone + self._least[self._gone:]
+        quick = Search(self._space, per_layer, longest=QUICK).smallest()
+        ceiling = max(int(quick * MARGIN), self._arena_bytes)
+        return Search(self._space, per_layer, self._most_macs, ceiling, progress=self._progress)
+
+    def within(self, arena_bytes: int | None, most_macs: int = 0) -> Plan:
+        """The cheapest plan of at most `arena_bytes`, the smallest within `most_macs` if there is
+        none or no `arena_bytes`."""
+        least = self._smallest(most_macs)
+        ceiling = max(least, arena_bytes or 0)
+        best: Plan | None = None
+        for _ in range(MOST_PLACINGS):
+            route, streams = self._measured(ceiling)
+            if best is None or route.live_bytes < best.arena_bytes:
+                plan = self._placed(route, streams)
+                best = plan if best is None or plan.arena_bytes < best.arena_bytes else best
+            over = 0 if arena_bytes is None else best.arena_bytes - arena_bytes
+            if over <= 0 or ceiling <= least:
+                break
+            ceiling = max(ceiling - over, least)
+        assert best is not None
+        if best.arena_bytes > max(self._least, default=0) and not self._pushed:
+            # Gaps between buffers took what streaming saves.
+            whole = plan_per_layer(self._graph, self._target, self._limits)
+            return min(whole, best, key=lambda p: p.arena_bytes)
+        return best
+
+    def front(self, count: int) -> list[Plan]:
+        """About `count` plans from the smallest without extra MACs to the smallest of all: each
+        with the least extra MACs for its bytes, the largest first."""
+        high, low = self._smallest(0), self._smallest(self._most_macs)
+        plans: list[Plan] = []
+        for ceiling in np.unique(np.geomspace(low, high, count).astype(np.int64))[::-1]:
+            route, streams = self._measured(max(int(ceiling), low))
+            if not plans or route.extra_macs > plans[-1].extra_macs:
+                plan = self._placed(route, streams)
+                if not plans or plan.arena_bytes < plans[-1].arena_bytes:
+                    plans.append(plan)
+        return plans
+
+    def _smallest(self, most_macs: int) -> int:
+        """The least bytes within so many extra MACs, all pieces of the way there measured."""
+        while True:
+            least = self._search.smallest(most_macs)
+            if least >= IMPOSSIBLE:
+                op = self._graph.ops[max(self._gone - 1, 0)]
+                raise UnsupportedError(
+                    f"the input cannot be streamed: {op.kind} '{op.name}' or an operator before it "
+                    "needs the whole of it at once; use --input-memory resident")
+            if self._correct(self._search.cheapest(least)):
+                return least
+
+    def _measured(self, ceiling: int) -> tuple[Route, dict[int, Stream]]:
+        """The cheapest route within the ceiling, all pieces measured; these by first operator."""
+        while True:
+            route = self._search.cheapest(max(ceiling, 0))
+            if self._correct(route):
+                return route, {p.first: self._stream(p)[0] for p in route.pieces
+                               if p.config is not None}
+
+    def _correct(self, route: Route) -> bool:
+        """True where all pieces of the route need what the search believed; else it learns."""
+        right = True
+        for piece in route.pieces:
+            if piece.config is not None:
+                stream, live = self._stream(piece)
+                if (live, stream.extra_macs) != (piece.live_bytes, piece.extra_macs):
+                    self._search.correct(piece, live, stream.extra_macs)
+                    right = False
+        return right
+
+    def _stream(self, piece: Piece) -> tuple[Stream, int]:
+        """The piece, measured, and exactly what lives while it runs."""
+        key = replace(piece, live_bytes=0, extra_macs=0)
+        if key not in self._streams:
+            stream = measure(self._space, piece, self._memory)
+            self._streams[key] = stream, self._live_bytes(piece, stream)
+        return self._streams[key]
+
+    def _live_bytes(self, piece: Piece, stream: Stream) -> int:
+        """What lives while the piece runs, its output over its input as far as that goes."""
+        shared, buffers = 0, self._memory.buffers
+        for (written, read), below in stream.below.items():
+            output, source = buffers[written], buffers[read]
+            if _may_share(output, source, piece):
+                extent = max(max(below, 0) + source.size_bytes, output.size_bytes)
+                shared = max(shared, output.size_bytes + source.size_bytes - extent)
+        return self._apart_bytes(piece, stream) - shared
+
+    def _apart_bytes(self, piece: Piece, stream: Stream) -> int:
+        """What lives while the piece runs, were nothing to share memory."""
+        alive = [(n, b) for n, b in enumerate(self._memory.buffers)
+                 if b.region == "arena" and b.first < piece.last and b.last > piece.first]
+        held = (stream.rings[n][2] if n in stream.rings else b.size_bytes for n, b in alive)
+        return sum(held) + sum(b.size_bytes for b in stream.private)
+
+    def _bound_bytes(self, choices: Sequence[Choice], piece: Piece, stream: Stream | None) -> int:
+        """The least bytes of any layout while the piece runs."""
+        if stream is None:
+            return choices[piece.first].bound_bytes
+        buffers = self._memory.buffers
+        shared = shared_bytes(buffers, _overlaps(buffers, piece, stream))
+        return self._apart_bytes(piece, stream) - shared
+
+    def _choices(self, route: Route) -> Iterator[Choice]:
+        """How each operator runs."""
+        for piece in route.pieces:
+            for op in range(piece.first, piece.last):
+                if piece.config is None:
+                    yield next(c for c in self._options[op] if c.bound_bytes <= route.live_bytes)
+                else:
+                    yield Choice(self._space.variants[op], False, (), piece.live_bytes)
+
+    def _placed(self, route: Route, streams: dict[int, Stream]) -> Plan:
+        """Offsets for the buffers of a route, and the plan over them."""
+        graph, choices = self._graph, list(self._choices(route))
+        buffers = list(self._memory.buffers)
+        overlaps: list[Overlap] = []
+        private: list[Buffer] = []
+        segments: list[Segment] = []
+        for piece in route.pieces:
+            if piece.config is None:
+                segments.append(alone(piece.first))
+                overlaps += choices[piece.first].overlaps
+                private += private_buffers(graph, piece.first, choices[piece.first].variant)
+                continue
+            stream = streams[piece.first]
+            segments.append(stream.segment)
+            overlaps += _stretch(buffers, piece, stream)
+            private += stream.private
+        task = Task(graph, (*buffers, *private), overlaps, segments)
+        bounds = [self._bound_bytes(choices, p, streams.get(p.first)) for p in route.pieces]
+        layout = allocate(task.problem, max(bounds, default=route.live_bytes))
+        return assemble(graph, self._target, self._limits, choices, task.placed(layout.offsets),
+                        layout.lower_bound_bytes, segments, route.extra_macs)
 
 
 def _pushed(graph: Graph, limits: Limits) -> tuple[int, ...]:
@@ -70,170 +243,9 @@ def _pushed(graph: Graph, limits: Limits) -> tuple[int, ...]:
     return graph.inputs
 
 
-def _piece_of_each(route: Route, count: int) -> list[Piece | None]:
-    """For each operator the streamed piece that holds it."""
-    result: list[Piece | None] = [None] * count
-    for piece in route.pieces:
-        if piece.config is not None:
-            result[piece.first:piece.last] = [piece] * (piece.last - piece.first)
-    return result
-
-
-@dataclass(frozen=True)
-class Stream:
-    """A streamed segment, measured by running its order.
-
-    `rings` maps buffers to (rows, pixels of a row, bytes) held inside; `below` maps pairs of
-    buffers (output, input) to the bytes by which the one must start before the other. `used` are
-    all buffers that some group reads or writes.
-    """
-
-    segment: Segment
-    rings: dict[int, tuple[int, int, int]]
-    below: dict[tuple[int, int], int]
-    used: frozenset[int]
-    groups: int
-
-
-def _measured(
-    space: Space, search: Search, memory: Lifetimes, arena_bytes: int
-) -> tuple[Route, dict[int, Stream]]:
-    """The best route whose streamed pieces have all been measured, and these by first operator."""
-    while True:
-        route = search.fastest(max(search.smallest(), arena_bytes))
-        streams: dict[int, Stream] = {}
-        wrong = False
-        for piece in route.pieces:
-            if piece.config is not None:
-                stream = measure(space, piece, memory)
-                streams[piece.first] = stream
-                live = _live_bytes(space, memory, piece, stream)
-                if live != piece.live_bytes:
-                    search.correct(piece, live)
-                    wrong = True
-        if not wrong:
-            return route, streams
-
-
-def measure(space: Space, piece: Piece, memory: Lifetimes) -> Stream:
-    """Run the order of a piece and see what it holds."""
-    assert piece.config is not None
-    graph, names = space.graph, Renaming(space.graph)
-    segment = space.segment(piece.first, piece.last, piece.config)
-    groups = schedule(graph, (segment,), space.variants, (False,) * len(graph.ops))[0]
-    rings, below = simulate(graph, names, groups)
-    held: dict[int, tuple[int, int, int]] = {}
-    widths = {names.root(t): max(x1 - x0 for x0, x1 in g.stripes)
-              for g in groups if g.striped for t in g.stages[-1].outputs}
-    for tensor, rows in rings.items():
-        buffer, record = memory.home[tensor], graph.tensors[tensor]
-        rows, pixels = min(rows, record.rows), widths.get(tensor, 0)
-        inside = memory.buffers[buffer].last <= piece.last
-        if inside and (rows < record.rows or pixels):
-            held[buffer] = (rows, pixels,
-                            rows * (pixels or record.pixels) * sizes.pixel_bytes(record))
-    for tensor, (rows, pixels) in _tile_sizes(groups).items():
-        record = graph.tensors[tensor]
-        held[memory.home[tensor]] = (rows, pixels, rows * pixels * sizes.pixel_bytes(record))
-    apart = {(memory.home[w], memory.home[r]): bytes_below
-             for (w, r), bytes_below in below.items()}
-    used = frozenset(memory.home[t] for g in groups for s in g.stages
-                     for t in (*(o.tensor for o in s.operands), *s.outputs))
-    return Stream(segment, held, apart, used, len(groups))
-
-
-def _tile_sizes(groups: Sequence[StageGroup]) -> dict[int, tuple[int, int]]:
-    """(rows, columns) that each tensor inside a group needs, over all tiles."""
-    found: dict[int, tuple[int, int]] = {}
-    for group in groups:
-        if len(group.stages) == 1:
-            continue
-        for y, stripe in product(range(0, group.rows, group.tile_rows), range(len(group.stripes))):
-            for tiles in tiles_of(group, y, min(y + group.tile_rows, group.rows), stripe):
-                for stage, tile in zip(group.stages[:-1], tiles[:-1], strict=True):
-                    for tensor in stage.outputs:
-                        rows, pixels = found.get(tensor, (1, 1))
-                        found[tensor] = (max(rows, tile.y1 - tile.y0),
-                                         max(pixels, tile.x1 - tile.x0))
-    return found
-
-
-def _live_bytes(space: Space, memory: Lifetimes, piece: Piece, stream: Stream) -> int:
-    """Exactly what lives while the piece runs, its output over its input as far as that goes."""
-    shared = 0
-    for (written, read), below in stream.below.items():
-        output, source = memory.buffers[written], memory.buffers[read]
-        if _may_share(output, source, piece):
-            extent = max(max(below, 0) + source.size_bytes, output.size_bytes)
-            shared = max(shared, output.size_bytes + source.size_bytes - extent)
-    return _apart_bytes(space.graph, memory, space.variants, piece, stream) - shared
-
-
-def _apart_bytes(
-    graph: Graph, memory: Lifetimes, variants: Sequence[Variant], piece: Piece, stream: Stream
-) -> int:
-    """What lives while the piece runs, were nothing to share memory."""
-    alive = [(n, b) for n, b in enumerate(memory.buffers)
-             if b.region == "arena" and b.first < piece.last and b.last > piece.first]
-    held = (stream.rings[n][2] if n in stream.rings else b.size_bytes for n, b in alive)
-    return sum(held) + sum(b.size_bytes for b in _private(graph, variants, stream))
-
-
-def _bound_bytes(
-    graph: Graph, memory: Lifetimes, choices: Sequence[Choice], piece: Piece,
-    streams: dict[int, Stream],
-) -> int:
-    """The least bytes of any layout while the piece runs."""
-    if piece.config is None:
-        return choices[piece.first].bound_bytes
-    stream, variants = streams[piece.first], [c.variant for c in choices]
-    shared = shared_bytes(memory.buffers, _overlaps(memory.buffers, piece, stream))
-    return _apart_bytes(graph, memory, variants, piece, stream) - shared
-
-
-def _may_share(output: Buffer, source: Buffer, piece: Piece | Segment) -> bool:
+def _may_share(output: Buffer, source: Buffer, piece: Piece) -> bool:
     return (output.region == source.region == "arena" and output.last > piece.last
             and piece.first < source.last <= piece.last)
-
-
-def _private(graph: Graph, variants: Sequence[Variant], stream: Stream) -> list[Buffer]:
-    """Scratch that the segment's operators share, their states, and the row counters."""
-    first, last = stream.segment.first, stream.segment.last
-    each = [b for op in range(first, last) for b in private_buffers(graph, op, variants[op])]
-    buffers = [replace(b, first=first, last=last) for b in each if b.name.startswith("state")]
-    scratch = max((b.size_bytes for b in each if b.name.startswith("scratch")), default=0)
-    counters = PROGRESS_BYTES * stream.groups if stream.groups > 1 else 0
-    for name, size in (("scratch", scratch), ("progress", counters)):
-        if size:
-            title = f"{name} of operators {first} to {last - 1}"
-            buffers.append(Buffer(title, "arena", title, first, last, size, 0, 0, op=first))
-    return buffers
-
-
-def _placed(
-    graph: Graph, target: Target, limits: Limits, memory: Lifetimes, choices: Sequence[Choice],
-    route: Route, streams: dict[int, Stream],
-) -> Plan:
-    """Offsets for the buffers of a route, and the plan over them."""
-    buffers = list(memory.buffers)
-    overlaps: list[Overlap] = []
-    private: list[Buffer] = []
-    segments: list[Segment] = []
-    for piece in route.pieces:
-        if piece.config is None:
-            segments.append(alone(piece.first))
-            overlaps += choices[piece.first].overlaps
-            private += private_buffers(graph, piece.first, choices[piece.first].variant)
-            continue
-        stream = streams[piece.first]
-        segments.append(stream.segment)
-        overlaps += _stretch(buffers, piece, stream)
-        private += _private(graph, [c.variant for c in choices], stream)
-    task = Task(graph, (*buffers, *private), overlaps, segments)
-    bounds = [_bound_bytes(graph, memory, choices, piece, streams) for piece in route.pieces]
-    layout = allocate(task.problem, max(bounds, default=route.live_bytes))
-    return assemble(graph, target, limits, choices, task.placed(layout.offsets),
-                    layout.lower_bound_bytes, segments, route.extra_macs)
 
 
 def _stretch(buffers: list[Buffer], piece: Piece, stream: Stream) -> list[Overlap]:

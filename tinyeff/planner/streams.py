@@ -27,7 +27,7 @@ from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
 from tinyeff.planner import sizes
 from tinyeff.planner.lifetimes import Lifetimes, form_of
-from tinyeff.planner.rings import NOBODY, simulate
+from tinyeff.planner.rings import simulate
 from tinyeff.schedule import Renaming, StageGroup, activations, schedule
 
 Rows = npt.NDArray[np.int64]
@@ -42,7 +42,8 @@ PROGRESS_BYTES = 4
 class Layer:
     """An operator as the search sees it; `rows` is the height of the map that it steps through.
 
-    `reads` are (buffer, rows needed per row); `result` is the buffer that it writes. `feeds` says
+    `reads` are (buffer, rows needed per row), `takes` (buffer, its pixels, columns needed per
+    column) of every operand; `result` is the buffer that it writes. `feeds` says
     that the next operator takes its output pixel by pixel and nobody else reads it; `expands` that
     it works pixel by pixel and only the next operator, a window over rows, reads it.
     """
@@ -60,6 +61,7 @@ class Layer:
     expands: bool = False
     columns: Window = Window()
     pixel_bytes: int = 0
+    takes: tuple[tuple[int, int, Window], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,10 @@ class Space:
         for layer in self.layers:
             for buffer, window in layer.reads:
                 self.readers[buffer].append((layer.op, window))
+        self.takers: list[list[tuple[int, int, Window]]] = [[] for _ in self.buffers]
+        for layer in self.layers:
+            for buffer, pixels, columns in layer.takes:
+                self.takers[buffer].append((layer.op, pixels, columns))
         self._link()
 
     # The graph as layers ----------------------------------------------------------------------
@@ -113,6 +119,8 @@ class Space:
             self._home[op.outputs[0]], variant.scratch_bytes, variant.state_bytes,
             operator_of(op.kind).macs(node), columns=columns,
             pixel_bytes=sizes.pixel_bytes(graph.tensors[op.outputs[0]]),
+            takes=tuple((self._home[o.tensor], o.pixels, o.columns)
+                        for o in group.stages[0].operands),
         )
 
     def _link(self) -> None:
@@ -126,7 +134,7 @@ class Space:
             tall = self.graph.tensors[self.graph.ops[layer.op].outputs[0]].rows
             if not neighbours or self._forms[layer.op] != "rows":
                 continue
-            if windows[0] == Window() and self._columns_into(after, layer) == Window() and (
+            if windows[0] == Window() and self.columns_into(after, layer) == Window() and (
                     tall == layer.rows == after.rows) and self._keeps_pixels(layer, after):
                 self.layers[layer.op] = replace(layer, feeds=True)
             elif self._is_expansion(layer, after, windows[0]) and self._keeps_pixels(layer, after):
@@ -145,7 +153,8 @@ class Space:
                 if self._home[t] == layer.result]
         return all(tensors[t].pixels == tensors[written[0]].pixels for t in read)
 
-    def _columns_into(self, after: Layer, layer: Layer) -> Window:
+    def columns_into(self, after: Layer, layer: Layer) -> Window:
+        """The columns of `layer` that a column of `after` needs."""
         op = self.graph.ops[after.op]
         if self._forms[after.op] != "rows":
             return Window()
@@ -168,13 +177,14 @@ class Space:
     @cached_property
     def widened(self) -> dict[int, dict[int, int]]:
         """For each operator that may be recomputed: the rings that this makes higher."""
-        result = {}
+        result: dict[int, dict[int, int]] = {}
         for first, last in self.runs():
             for layer in self.layers[first:last]:
                 if layer.expands and layer.op + 1 < last:
                     begin = min((self.written[b] for b, _ in layer.reads), default=layer.op)
                     end = max((self.buffers[b].last for b, _ in layer.reads), default=layer.op)
                     begin, end = max(begin, first), min(max(end, self.after(layer.op) + 1), last)
+                    result[layer.op] = {}
                     if all(self.written[b] < first for b, _ in layer.reads):
                         continue
                     segment = self.segment(begin, end, Config(0, frozenset({layer.op})))
@@ -215,7 +225,7 @@ class Space:
 
     def _rings_of(self, segment: Segment) -> dict[int, int]:
         groups = schedule(self.graph, (segment,), self.variants, (False,) * len(self.layers))[0]
-        rings, _ = simulate(self.graph, self._names, groups)
+        rings = simulate(self.graph, self._names, groups).rings
         return {self._home[tensor]: rows for tensor, rows in rings.items()}
 
     def runs(self) -> Iterator[tuple[int, int]]:
@@ -264,138 +274,8 @@ class Space:
         small = self.rings.get(layer.result) == 1 and layer.pixels > config.tile_pixels > 0
         return layer.feeds and small
 
-    def inner_bytes(self, layer: Layer, last: int, config: Config) -> int:
-        """Bytes of what the layer writes, inside a segment that ends with operator `last`."""
-        buffer = self.buffers[layer.result]
-        row = buffer.size_bytes // max(buffer.ring_rows, 1)
-        if layer.op in config.recomputed:
-            window = next(w for b, w in self.layers[self.after(layer.op)].reads
-                          if b == layer.result)
-            columns = self._columns_into(self.layers[self.after(layer.op)], layer)
-            width = (config.tile_pixels - 1) * columns.step + columns.count
-            if config.tile_pixels == 0:
-                width = layer.pixels
-            return min(window.count, layer.rows) * min(width, layer.pixels) * layer.pixel_bytes
-        if self.joins(layer, last, config):
-            return config.tile_pixels * layer.pixel_bytes
-        rings = max([self.rings[layer.result], *(
-            self.widened[op].get(layer.result, 0) for op in config.recomputed)])
-        return min(rings, buffer.ring_rows) * row
-
 
 def one_by_one(first: int, last: int, pushed: tuple[int, ...] = ()) -> Segment:
     """Operators [first, last) streamed in whole rows, each in a group of its own."""
     groups = tuple(Group(i, i + 1) for i in range(first, last))
     return Segment("stream", first, last, groups, pushed)
-
-
-class Ending:
-    """All segments that end with operator `last`, from the shortest to longer ones.
-
-    Going backwards, `done[i][y]` is how many rows of layer i are finished when row y of the
-    segment's output is written; it does not depend on where the segment begins.
-    """
-
-    def __init__(self, space: Space, last: int, config: Config) -> None:
-        self._space, self._last, self._config = space, last, config
-        self._done: dict[int, Rows] = {}
-        self._inner = self._scratch = self._states = self._count = 0
-        real = [n for n in space.layers[:last] if n.result >= 0]
-        self._end = real[-1] if real else None
-        self._rows = np.arange(self._end.rows, dtype=np.int64) if self._end else np.zeros(0, int)
-
-    def extend(self, layer: Layer) -> None:
-        """Take one more layer in at the front."""
-        if layer.result < 0:
-            return
-        space = self._space
-        assert self._end is not None
-        after = space.after(layer.op) if layer.op < self._end.op else -1
-        if layer.op == self._end.op:
-            self._done[layer.op] = self._rows
-        elif space.joins(layer, self._last, self._config):
-            self._done[layer.op] = self._done[after]
-        else:
-            self._done[layer.op] = self._required(layer)
-        self._count += 1
-        self._scratch = max(self._scratch, layer.scratch_bytes)
-        self._states += layer.state_bytes
-        if not self._leaves(layer.result):
-            self._inner += space.inner_bytes(layer, self._last, self._config)
-
-    @property
-    def inner_bytes(self) -> int:
-        """Bytes of the rings and tiles inside; it only grows."""
-        return self._inner
-
-    def _leaves(self, buffer: int) -> bool:
-        return self._space.buffers[buffer].last > self._last
-
-    def _required(self, layer: Layer) -> Rows:
-        result = np.zeros(len(self._rows), np.int64)
-        for op, window in self._space.readers[layer.result]:
-            if op in self._done:
-                done = self._done[op]
-                in_progress = done + 1 if self._with_end(op) else done
-                rows = (((in_progress - 1) * window.step + window.offset) // window.divisor
-                        + window.count)
-                rows = np.where(in_progress > 0, np.minimum(rows, layer.rows), 0)
-                result = np.maximum(result, rows)
-        return result
-
-    def _with_end(self, op: int) -> bool:
-        """True where the layer shares the last group, so that its row is still being computed."""
-        return self._done[op] is self._rows
-
-    def live_bytes(self, first: int) -> int:
-        """Bytes in the arena while the segment from operator `first` on runs."""
-        space, last = self._space, self._last
-        by, dying = 0, []
-        for number in space.crossing[first]:
-            buffer = space.buffers[number]
-            if number in space.inputs_pushed:
-                if first > 0 or buffer.last > last:
-                    return IMPOSSIBLE
-                by += space.rings[number] * (buffer.size_bytes // buffer.ring_rows)
-            elif buffer.last > last:
-                by += buffer.size_bytes
-            else:
-                dying.append(number)
-        leaving = sum(space.buffers[b].size_bytes for b in space.crossing[last]
-                      if space.written[b] >= first)
-        total = by + self._inner + leaving + sum(space.buffers[b].size_bytes for b in dying)
-        return total - self._shared(first, dying) + self._private()
-
-    def _shared(self, first: int, dying: list[int]) -> int:
-        """The most that the segment's output can share with one of its inputs."""
-        space = self._space
-        assert self._end is not None
-        output = space.buffers[self._end.result]
-        if output.region != "arena" or output.last <= self._last:
-            return 0
-        row = output.size_bytes // output.ring_rows
-        if not space.steps_by_rows(self._end.op):
-            return 0
-        best = 0
-        for number in dying:
-            source = space.buffers[number]
-            apart = max(self._below(first, number, row), 0)
-            extent = max(apart + source.size_bytes, output.size_bytes)
-            best = max(best, source.size_bytes + output.size_bytes - extent)
-        return best
-
-    def _below(self, first: int, number: int, out_row_bytes: int) -> int:
-        source = self._space.buffers[number]
-        low = np.full(len(self._rows), source.ring_rows, np.int64)
-        for op, window in self._space.readers[number]:
-            if first <= op < self._last:
-                done = self._done[op]
-                needed = (done * window.step + window.offset) // window.divisor
-                needed = np.where(done < self._space.layers[op].rows, np.maximum(needed, 0), NOBODY)
-                low = np.minimum(low, needed)
-        row = source.size_bytes // source.ring_rows
-        return int(((self._rows + 1) * out_row_bytes - low * row).max())
-
-    def _private(self) -> int:
-        counters = PROGRESS_BYTES * self._count if self._count > 1 else 0
-        return self._scratch + self._states + counters
