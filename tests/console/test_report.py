@@ -81,12 +81,26 @@ def test_the_object_adds_up() -> None:
     assert value["macs"] == sum(layer["macs"] for layer in value["layers"]) == sum(
         operator_of(op.kind).macs(node_of(p.graph, op)) for op in p.graph.ops)
     assert value["input_bytes"] == 9 * 7 * 3
-    chosen = {"activation_bytes": value["activation_bytes"], "arena_bytes": value["arena_bytes"],
-              "overhead": 0.0}
+    chosen = {name: value[name] for name in (
+        "activation_bytes", "scratch_bytes", "arena_bytes", "overhead")}
     assert value["strategies"][value["strategy"]] == chosen
     assert set(value["strategies"]) == {"per-layer", "patch", "stream"}
     assert all(chosen["arena_bytes"] <= other["arena_bytes"]
                for other in value["strategies"].values())
+
+
+def test_the_front_falls_and_marks_the_plan() -> None:
+    p = report.with_front(planned(Limits(input_memory="excluded")))
+    points = report.plan_object(p)["front"]
+    assert points
+    for before, after in pairwise(points):
+        assert before["arena_bytes"] > after["arena_bytes"]
+        assert before["overhead"] < after["overhead"]
+    marked = [n for n, point in enumerate(p.front) if point == p.plan]
+    assert marked == [0]
+    for point in p.front:
+        allowed = float(report.percent(point)[:-1]) / 100
+        assert point.extra_macs <= allowed * point.macs
 
 
 def test_names_are_cut_to_what_tells_them_apart() -> None:

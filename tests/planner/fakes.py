@@ -84,9 +84,13 @@ class Fake(Operator[FakeAttrs]):
 
 
 class Net:
-    """Builds a graph of fakes; methods take and return tensor indices."""
+    """Builds a graph of fakes; methods take and return tensor indices.
 
-    def __init__(self) -> None:
+    With `columns`, convolutions need the columns of their window, else all.
+    """
+
+    def __init__(self, columns: bool = False) -> None:
+        self.columns = columns
         self.tensors: list[Tensor] = []
         self.ops: list[Op] = []
         self.inputs: list[int] = []
@@ -126,8 +130,8 @@ class Net:
         if variants is None:
             variants = (FLAT,) if (kernel, stride) == (1, 1) else (PLAIN,)
         macs = self.tensors[y].elements * kernel * kernel * c
-        columns = Window(kernel, stride, -pad.left)
-        self.op([x], [y], FakeAttrs("rows", (window,), macs, (columns,)), variants)
+        columns = (Window(kernel, stride, -pad.left),) if self.columns else ()
+        self.op([x], [y], FakeAttrs("rows", (window,), macs, columns), variants)
         return y
 
     def depthwise(self, x: int, kernel: int = 3, stride: int = 1) -> int:

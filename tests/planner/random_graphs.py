@@ -85,7 +85,7 @@ def _rows(draw: st.DrawFn, net: Net, xs: list[int], dtype: str) -> list[int]:
 def tall_graphs(draw: st.DrawFn, most_ops: int = 8) -> Graph:
     """Maps of many rows in a mostly straight line, with skips, strides, stretching, pooling in the
     middle and outputs anywhere: what a streamed segment must get right."""
-    net = Net()
+    net = Net(columns=True)
     channels = st.sampled_from([1, 2, 8, 24])
     x = net.input(1, draw(st.integers(4, 12)), draw(st.integers(1, 9)), draw(channels))
     values = [x]
@@ -103,7 +103,7 @@ def tall_graphs(draw: st.DrawFn, most_ops: int = 8) -> Graph:
 @st.composite
 def block_graphs(draw: st.DrawFn) -> Graph:
     """Inverted residual blocks, wide enough for tiles: what segments may recompute."""
-    net = Net()
+    net = Net(columns=True)
     x = net.input(1, draw(st.integers(4, 11)), draw(st.integers(5, 12)), 2)
     if draw(st.booleans()):
         x = net.conv(x, 2, 3)

@@ -141,13 +141,16 @@ class Ending:
 
     def _required(self, layer: Layer) -> Rows:
         result = np.zeros(len(self._rows), np.int64)
+        written = self._space.graph.tensors[self._space.graph.ops[layer.op].outputs[0]]
+        by_rows = self._space.steps_by_rows(layer.op) and layer.rows == written.rows
         for op, window in self._space.readers[layer.result]:
             if op in self._done:
                 done = self._done[op]
                 in_progress = done + 1 if self._with_end(op) else done
                 rows = (((in_progress - 1) * window.step + window.offset) // window.divisor
                         + window.count)
-                rows = np.where(in_progress > 0, np.minimum(rows, layer.rows), 0)
+                rows = np.minimum(rows, layer.rows) if by_rows else layer.rows
+                rows = np.where(in_progress > 0, rows, 0)
                 result = np.maximum(result, rows)
         return result
 
@@ -211,7 +214,8 @@ class Ending:
         tile = self._config.tile_pixels if tiled else layer.pixels
         # A streamed row costs a look at all groups on top of the call.
         calls = rows * (-(-columns // max(tile, 1)) + self._counts)
-        return self._extra_macs(layer, rows, columns) * MAC + calls
+        cost: Rows = self._extra_macs(layer, rows, columns) * MAC + calls
+        return cost
 
     def _extra_macs(self, layer: Layer, rows: int, columns: Rows) -> Rows:
         pixels = layer.rows * layer.pixels
