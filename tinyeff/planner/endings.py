@@ -149,7 +149,7 @@ class Ending:
                 in_progress = done + 1 if self._with_end(op) else done
                 rows = (((in_progress - 1) * window.step + window.offset) // window.divisor
                         + window.count)
-                rows = np.minimum(rows, layer.rows) if by_rows else layer.rows
+                rows = np.minimum(rows, layer.rows) if by_rows else np.full_like(done, layer.rows)
                 rows = np.where(in_progress > 0, rows, 0)
                 result = np.maximum(result, rows)
         return result
