@@ -202,3 +202,27 @@ def test_code_like_cmsis_nn_takes_what_boards_take() -> None:
     assert 0.9 * 1.45 <= result.cycles / result.instructions <= 1.1 * 1.65
     assert result.cycle_model is not None
     assert "NUCLEO-L4R5ZI at 120 MHz" in result.cycle_model.error
+
+
+@pytest.mark.parametrize("profile", ["none", "memory"])
+def test_watched_loads_in_it_blocks_leave_no_condition_behind(profile: str) -> None:
+    """The block of code behind `1:` runs whole, though the condition is false by then."""
+    sources = assembly("""
+        adr r2, 9f
+        movs r3, #0
+        cmp r3, #0
+        itt eq
+        ldreq r2, [r2]
+        moveq r3, #1
+        cmp r3, #0
+        b 1f
+        .p2align 2
+        9: .word 0x01020304
+        1:
+        add.w r2, r2, #1
+        add.w r2, r2, #1
+        str r2, [r1]
+        movs r0, #0
+        bx lr""")
+    result = emulate(sources, [INPUT], flash=L4R5, profile=profile)
+    assert result.outputs == (bytes([6, 3, 2, 1]),)

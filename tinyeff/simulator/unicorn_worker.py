@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 PAGE = 4096
 OUTSIDE = -2  # key of what runs between two watched functions
 START = -1
+IT_STATE = 0x0600_FC00  # of XPSR
 MODELS = {"cortex-m0plus": "M0", "cortex-m3": "M3", "cortex-m4": "M4", "cortex-m7": "M7",
           "cortex-m33": "M33"}
 
@@ -114,6 +115,16 @@ class Machine:
         """The value of a core register."""
         return int(self.uc.reg_read(getattr(self.arm, f"UC_ARM_REG_{name}")))
 
+    def leave_it(self) -> None:
+        """Clear the IT state that Unicorn 2.1 leaves behind where an access is watched.
+
+        The next block of code would skip its first instructions; what follows in this one has been
+        translated with its conditions.
+        """
+        state = self.register("XPSR")
+        if state & IT_STATE:
+            self.uc.reg_write(self.arm.UC_ARM_REG_XPSR, state & ~IT_STATE)
+
     # Running ----------------------------------------------------------------------------------
 
     def advance(self, pc: int, stops: list[int]) -> int:
@@ -204,6 +215,7 @@ class Machine:
 
         def on_read(uc: Any, access: int, address: int) -> None:
             nonlocal last
+            self.leave_it()
             line = address // line_bytes
             if line == last:
                 return
@@ -283,6 +295,7 @@ class Machine:
 
     def _on_access(self, uc: Any, access: int, address: int, size: int, value: int,
                    data: object) -> None:
+        self.leave_it()
         if not self.counting:
             return
         offset = 2 if access == self.uc_module.UC_MEM_WRITE else 0
