@@ -298,6 +298,14 @@ def test_a_broadcast_constant_is_folded() -> None:
     assert found[0].tolist() == [[5, 6], [5, 6]]
 
 
+@pytest.mark.parametrize(("dtype", "known"), [("int8", False), ("int32", True), ("int64", True)])
+def test_a_shape_is_folded_in_types_that_hold_it(dtype: str, known: bool) -> None:
+    tensors = [Tensor("x", (1, 187, 2, 3), "float32"), Tensor("y", (4,), dtype)]
+    found = fold(RawOperator("SHAPE", (0,), (1,)), tensors)
+    assert (found is not None) == known
+    assert found is None or found[0].tolist() == [1, 187, 2, 3]
+
+
 def test_what_cannot_be_folded_is_refused_as_such() -> None:
     def change(model: Any) -> None:
         index = add_tensor(model, 0, data=np.array([9], np.int32))

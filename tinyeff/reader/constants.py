@@ -19,6 +19,9 @@ from tinyeff.reader.tables import DECODED, RawOperator
 MAX_FOLDED_BYTES = 1 << 26
 """No constant larger than this is computed: nothing that runs on a microcontroller needs it."""
 
+WIDE = ("int32", "int64")
+"""What LiteRT's SHAPE writes; other types do not hold every dimension."""
+
 MAX_SHAPE_VALUES = 64
 """The arithmetic of shapes has few values; more are the data of an operator like any other."""
 
@@ -35,7 +38,7 @@ def fold(op: RawOperator, tensors: list[Tensor]) -> tuple[Array, ...] | None:
     inputs = [tensors[i] for i in op.inputs]
     output = tensors[op.outputs[0]]
     if op.kind == "SHAPE":
-        return (np.array(inputs[0].shape, output.dtype),) if output.dtype in DECODED else None
+        return (np.array(inputs[0].shape, output.dtype),) if output.dtype in WIDE else None
     if op.kind == "RANK":
         return (np.array(len(inputs[0].shape), np.int32),)
     values = tuple(t.data for t in inputs if t.data is not None)
