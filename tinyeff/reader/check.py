@@ -98,7 +98,8 @@ def findings(graph: Graph) -> tuple[Item, ...]:
         items += [Item(kind, op.name, reason) for reason in _reasons(graph, op, mixed)]
     if not graph.ops:
         items.append(Item("model", graph.source.name, "it has no operators"))
-    return (*items, *_size_findings(graph))
+    # Sizes that follow from what is refused anyway say nothing more.
+    return tuple(items or _size_findings(graph))
 
 
 def _size_findings(graph: Graph) -> Iterator[Item]:
