@@ -24,7 +24,7 @@ from tinyeff.simulator.engines import choose_engine
 from tinyeff.simulator.harness import Place, build_program, interface_of
 from tinyeff.simulator.profile import Accountant, total
 from tinyeff.simulator.session import Session
-from tinyeff.simulator.toolchain import MODEL_FLAGS, find_toolchain
+from tinyeff.simulator.toolchain import find_toolchain, model_flags
 from tinyeff.targets import cpu_named, target_for
 
 COLUMNS: tuple[str, ...] = ("model", "MACs", "instructions", "per MAC", "cycles", "per instr.",
@@ -37,7 +37,7 @@ def line(model: Path, cpu: str, compiler: str | None) -> tuple[str, ...]:
     sources = emit(compiled.program, EmitOptions("model"))
     interface = interface_of(read_manifest(sources[MANIFEST], MANIFEST))
     chosen = choose_engine(cpu_named(cpu), None, None)
-    place = Place(cpu_named(cpu), chosen.memory, find_toolchain(compiler), MODEL_FLAGS,
+    place = Place(cpu_named(cpu), chosen.memory, find_toolchain(compiler), model_flags(),
                   chosen.defines)
     build = build_program(sources, interface, interface.arena_bytes, place)
     rng = np.random.default_rng(0)

@@ -264,7 +264,7 @@ def _emulated(
         folded = folded_stacks(manifest.name, result.layers)
         write_file(Path(options.flame), folded.encode("utf-8"))
     terminal.result({**outcome.run_object(run),
-                     **emulation.emulation_object(result, memory, options.symbols)})
+                     **emulation.emulation_object(result, manifest.name, memory, options.symbols)})
     terminal.headline(outcome.run_headline(run))
     for line in (*outcome.run_lines(run), *emulation.emulation_lines(result, memory)):
         terminal.say(line)

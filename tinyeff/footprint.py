@@ -21,6 +21,9 @@ STAGE_BYTES, INPUT_BYTES, OUTPUT_BYTES, GROUP_BYTES = 14, 3, 12, 8
 CODE_PERCENT = {"cortex-m0plus": 140}
 """Kernels against their size on a Cortex-M4: ARMv6-M has no long multiplication and no division."""
 
+OPTIMIZE_PERCENT = {"size": 82}
+"""Code by --optimize, against -O2: the compiler's -Os leaves assembly as it is."""
+
 PARAMETER_BYTES = 36
 """A kernel's parameters: 28 to 68 bytes."""
 
@@ -67,6 +70,7 @@ def footprint(graph: Graph, plan: Plan) -> Footprint:
             code[op.kind, variant.name] = variant.code_bytes
             code.update({("", name): size for name, size in variant.shared_code})
     percent = CODE_PERCENT.get(plan.target.cpu, 100)
+    percent = percent * OPTIMIZE_PERCENT.get(plan.target.optimize, 100) // 100
     simple = all(len(s.groups) == 1 and s.groups[0].last - s.groups[0].first == 1
                  for s in plan.segments)
     runner = RUNNER_BYTES + (0 if simple else TAKING_TURNS_BYTES)

@@ -62,6 +62,10 @@ CPUS: dict[str, Cpu] = {
 }
 
 
+COMPILER_LEVELS: dict[Optimize, str] = {"speed": "-O2", "balanced": "-O2", "size": "-Os"}
+"""The compilers' own option for each --optimize."""
+
+
 def cpu_named(name: str) -> Cpu:
     """The CPU called `name`; UsageError names the known ones."""
     if name not in CPUS:

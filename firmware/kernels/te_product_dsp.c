@@ -189,6 +189,8 @@ WHOLLY_ASSEMBLY static void product_3(const te_product *job UNUSED)
         "b 5b\n");
 }
 
+#ifndef __OPTIMIZE_SIZE__
+
 #define WORDS_2                                                                                    \
     "ldrd r2, r3, [r1], #8\n"                                                                      \
     "ldmia r0!, {r4, r5, r6, r7}\n"                                                                \
@@ -226,6 +228,8 @@ WHOLLY_ASSEMBLY static void product_2(const te_product *job UNUSED)
         NARROW("r8") NARROW("r9")
         "b 5b\n");
 }
+
+#endif
 
 #define WORD_1(w, x) MAC("r11", w, x) LOW_BYTES(w) MAC("r10", w, x)
 #define GROUP_1                                                                                    \
@@ -321,10 +325,12 @@ static void product_1(const te_product *job)
     product(job, 1);
 }
 
+#ifndef __OPTIMIZE_SIZE__
 static void product_2(const te_product *job)
 {
     product(job, 2);
 }
+#endif
 
 static void product_3(const te_product *job)
 {
@@ -359,6 +365,25 @@ void te_clamp_dsp(int8_t *values, int32_t n, int32_t low, int32_t high)
     }
 }
 
+#ifdef __OPTIMIZE_SIZE__
+
+/* Compiled for size, the product with two pixels is left out: two blocks of one take its place. */
+
+int32_t te_block_pixels(int32_t left, int32_t most)
+{
+    return left >= 3 && most >= 3 ? 3 : 1;
+}
+
+#else
+
+/* Never a single one where there are others. */
+int32_t te_block_pixels(int32_t left, int32_t most)
+{
+    return left == 4 && most == 3 ? 2 : (left < most ? left : most);
+}
+
+#endif
+
 void te_product_dsp(const te_product *job, int32_t pixels)
 {
     for (int32_t p = 0; p < pixels && job->constants != NULL; p++) {
@@ -369,8 +394,10 @@ void te_product_dsp(const te_product *job, int32_t pixels)
     }
     if (pixels == 3) {
         product_3(job);
+#ifndef __OPTIMIZE_SIZE__
     } else if (pixels == 2) {
         product_2(job);
+#endif
     } else {
         product_1(job);
     }

@@ -61,11 +61,8 @@ void te_clamp_dsp(int8_t *values, int32_t n, int32_t low, int32_t high);
 /* All channels of a block of `pixels` pixels, 1 to 3. */
 void te_product_dsp(const te_product *job, int32_t pixels);
 
-/* How many of `left` pixels the next block takes: never a single one where there are others. */
-static inline int32_t te_block_pixels(int32_t left, int32_t most)
-{
-    return left == 4 && most == 3 ? 2 : (left < most ? left : most);
-}
+/* How many of `left` pixels the next block takes, `most` at most. */
+int32_t te_block_pixels(int32_t left, int32_t most);
 
 /* Words that a run of `n` values takes: its last 1 to 3 values as many as they have pairs of bytes
  * (0, 2) and (1, 3). */

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.emitter.graphs import chain
 from tests.shared import needs
 from tests.simulator.programs import compilers, needs_compiler, resident
-from tinyeff import resources
 from tinyeff.errors import InternalError, MissingProgramError, UnsupportedError
+from tinyeff.ir import Limits, Optimize, Target
+from tinyeff.pipeline import EmitOptions, compile_graph, emit
 from tinyeff.simulator import qemu_engine
 from tinyeff.simulator.emulator import emulate
 from tinyeff.simulator.engines import choose_engine
-from tinyeff.simulator.toolchain import MODEL_FLAGS, find_toolchain
-from tinyeff.targets import cpu_named
+from tinyeff.simulator.toolchain import find_toolchain, model_flags
+from tinyeff.targets import COMPILER_LEVELS, cpu_named
 
 ZEROS = [bytes(4)]
 
@@ -115,11 +117,11 @@ def test_helpers_of_the_compiler_are_linked(compiler: str) -> None:
     assert list(result.outputs[0]) == [50, 1, 8, 3]
 
 
-def test_flags_are_those_of_the_generated_build_files() -> None:
-    templates = resources.folder("templates")
-    makefile, cmake = ((templates / f"{name}.j2").read_text(encoding="utf-8")
-                       for name in ("Makefile", "CMakeLists.txt"))
-    for flag in MODEL_FLAGS:
-        assert flag in makefile
-        assert flag in cmake or flag.startswith("-std=")
-    assert "C_STANDARD 11" in cmake
+@pytest.mark.parametrize("optimize", list(COMPILER_LEVELS))
+def test_flags_are_those_of_the_generated_build_files(optimize: Optimize) -> None:
+    program = compile_graph(chain(), Target(optimize=optimize), Limits()).program
+    sources = emit(program, EmitOptions("chain"))
+    for flag in model_flags(optimize):
+        assert f" {flag}" in sources["Makefile"]
+        assert f" {flag}" in sources["CMakeLists.txt"] or flag.startswith("-std=")
+    assert "C_STANDARD 11" in sources["CMakeLists.txt"]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from rich.table import Table
@@ -12,18 +13,14 @@ from rich.text import Text
 from tinyeff.console.report import both
 from tinyeff.emitter import Manifest
 from tinyeff.ops.operator import describe_shape
-from tinyeff.simulator.elf import Symbol
 from tinyeff.simulator.emulator import EmulationResult
-from tinyeff.simulator.text import support_sources
+from tinyeff.simulator.flash_use import flash_use, in_flash
 
 BAR = 16
-EMULATOR_SOURCES = ("te_emulator_main.c", *support_sources())
-EMULATOR_FUNCTIONS = ("main", "memcpy", "memmove", "memset", "memcmp")
-"""What start-up and the compiler's library bring; a board's own program has them anyway."""
 
 
 def emulation_object(
-    result: EmulationResult, counted_memory: bool, symbols: bool
+    result: EmulationResult, name: str, counted_memory: bool, symbols: bool
 ) -> dict[str, Any]:
     """What `tinyeff sim --cpu cortex-…` adds to the JSON object."""
     model = result.cycle_model
@@ -45,7 +42,8 @@ def emulation_object(
     if symbols:
         value["symbols"] = [{"name": s.name, "flash_bytes": s.size_bytes,
                              "kind": "code" if s.is_function else "constants"}
-                            for s in in_flash(result)]
+                            for s in in_flash(result.symbols)]
+        value["flash"] = asdict(flash_use(result.symbols, name))
     return value
 
 
@@ -91,14 +89,6 @@ def profile_table(result: EmulationResult, manifest: Manifest, unicode: bool) ->
     return table
 
 
-def in_flash(result: EmulationResult) -> list[Symbol]:
-    """Functions and constants of the model, the largest first; the emulator's own left out."""
-    found = [s for s in result.symbols
-             if not s.writable and s.size_bytes and s.name not in EMULATOR_FUNCTIONS
-             and s.source not in EMULATOR_SOURCES and not s.name.startswith("te_emulator")]
-    return sorted(found, key=lambda s: (-s.size_bytes, s.name))
-
-
 def symbol_table(result: EmulationResult, manifest: Manifest) -> Table:
     """Flash bytes of each function, and of the constants of each layer."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
@@ -106,12 +96,14 @@ def symbol_table(result: EmulationResult, manifest: Manifest) -> Table:
     table.add_column("function, or constants of a layer")
     sizes: dict[str, int] = {}
     steps = [s["name"] for s in manifest.raw["plan"]["steps"]]
-    for symbol in in_flash(result):
+    for symbol in in_flash(result.symbols):
         name = symbol.name if symbol.is_function else _layer_of(symbol.name, manifest, steps)
         sizes[name] = sizes.get(name, 0) + symbol.size_bytes
     for name, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
         table.add_row(f"{size:,}", Text(name))
-    table.add_row(f"{sum(sizes.values()):,}", "total", style="bold")
+    use = flash_use(result.symbols, manifest.name)
+    table.add_row(f"{sum(sizes.values()):,}", f"total: code {use.code_bytes:,} + tables "
+                  f"{use.table_bytes:,} + weights {use.weight_bytes:,}", style="bold")
     return table
 
 

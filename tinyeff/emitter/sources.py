@@ -19,6 +19,7 @@ from tinyeff.emitter.manifest import MANIFEST, SCHEMA_VERSION, Manifest
 from tinyeff.ir import Buffer, ConstArray, Program, Step, Tensor
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
+from tinyeff.targets import COMPILER_LEVELS
 
 Sources = Mapping[str, str]
 """Relative path -> text, in the order in which a reader should open them."""
@@ -103,6 +104,7 @@ def model_view(program: Program, options: EmitOptions) -> SimpleNamespace:
         name=options.name, PREFIX=prefix, version=tinyeff.__version__,
         source=naming.comment_text(graph.source.name), model_sha256=graph.source.sha256,
         cpu=plan.target.cpu, path=plan.target.path, optimize=plan.target.optimize,
+        compiler_level=COMPILER_LEVELS[plan.target.optimize],
         strategy=plan.strategy, input_memory=plan.input_memory, arena_bytes=plan.arena_bytes,
         arena_align=plan.arena_align,
         inputs=inputs, outputs=outputs, labels=[naming.string_literal(t) for t in options.labels],

@@ -16,7 +16,7 @@ from tinyeff.simulator.harness import Place, build_program, interface_of
 from tinyeff.simulator.host import TraceRecord, read_trace
 from tinyeff.simulator.memory_map import MemoryMap
 from tinyeff.simulator.session import PAINT, Session
-from tinyeff.simulator.toolchain import MODEL_FLAGS, find_toolchain
+from tinyeff.simulator.toolchain import find_toolchain, model_flags
 from tinyeff.targets import cpu_named
 
 TRACED = "TINYEFF_TRACE"
@@ -48,7 +48,8 @@ class EmulatedProgram:
             raise UsageError(f"engine {chosen.engine.name} cannot show what is written layer by "
                              "layer; use --engine unicorn with a core that it knows")
         self._engine, self._trace = chosen.engine, trace
-        flags, defines = list(MODEL_FLAGS), list(chosen.defines)
+        flags = list(model_flags(self.manifest.target.optimize))
+        defines = list(chosen.defines)
         if trace:
             flags.append(f"-D{TRACED}")
             defines.append(TRACED)

@@ -35,7 +35,7 @@ from tinyeff.simulator.profile import (
 )
 from tinyeff.simulator.session import PAINT, Pass, Session
 from tinyeff.simulator.stack import stack_bound
-from tinyeff.simulator.toolchain import MODEL_FLAGS, Build, find_toolchain
+from tinyeff.simulator.toolchain import Build, find_toolchain, model_flags
 from tinyeff.targets import cpu_named
 
 PROFILES = ("none", "layers", "memory")
@@ -90,7 +90,7 @@ def emulate(
     memory: MemoryMap | None = None,
     flash: FlashTiming | None = None,
     profile: str = "none",
-    flags: Sequence[str] = MODEL_FLAGS,
+    flags: Sequence[str] | None = None,
     arena_bytes: int | None = None,
 ) -> EmulationResult:
     """Cross-compile generated `sources` ({path: text}, with tinyeff.json) and run one inference.
@@ -98,7 +98,8 @@ def emulate(
     `inputs` hold the bytes of every model input; `memory` is the chip's map, else large enough for
     any model; with `flash`, cycles include the wait states of the board. `profile` is "none",
     "layers" (instructions and cycles of each layer) or "memory" (slow: also loads and stores by
-    region). `arena_bytes` overrides the arena that is linked.
+    region). `flags` replace those of the generated build files, `arena_bytes` the arena that is
+    linked.
 
     The program runs twice, over memory painted with complementary patterns: every byte that is
     written differs from one of them, and a result that depends on memory nobody wrote differs too.
@@ -109,7 +110,9 @@ def emulate(
     """
     if profile not in PROFILES:
         raise UsageError(f"profile {profile} is not known; use one of {', '.join(PROFILES)}")
-    interface = interface_of(read_manifest(sources[MANIFEST], MANIFEST))
+    manifest = read_manifest(sources[MANIFEST], MANIFEST)
+    interface = interface_of(manifest)
+    flags = model_flags(manifest.target.optimize) if flags is None else flags
     data = _input_bytes(interface, inputs)
     chosen = choose_engine(cpu_named(cpu), engine, memory)
     linked = interface.arena_bytes if arena_bytes is None else arena_bytes

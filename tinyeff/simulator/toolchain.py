@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tinyeff.errors import DoesNotFitError, InternalError, MissingProgramError, UsageError
+from tinyeff.ir import Optimize
 from tinyeff.simulator.memory_map import MemoryMap
 from tinyeff.simulator.text import render
-from tinyeff.targets import Cpu
+from tinyeff.targets import COMPILER_LEVELS, Cpu
 
-MODEL_FLAGS = ("-O2", "-std=c11", "-ffunction-sections", "-fdata-sections")
-"""How models and kernels are compiled; the same as in the generated build files."""
+_MODEL_FLAGS = ("-std=c11", "-ffunction-sections", "-fdata-sections")
 
 COMPILERS = ("gcc", "zig")
 
@@ -59,6 +59,11 @@ class Build:
     compiler: str
     flags: tuple[str, ...]
     frames: dict[str, int]
+
+
+def model_flags(optimize: Optimize = "balanced") -> tuple[str, ...]:
+    """How models and kernels are compiled; the same as in the generated build files."""
+    return (COMPILER_LEVELS[optimize], *_MODEL_FLAGS)
 
 
 @functools.cache
@@ -108,7 +113,7 @@ def compile_program(
     cpu: Cpu,
     memory: MemoryMap,
     toolchain: Toolchain,
-    flags: Sequence[str] = MODEL_FLAGS,
+    flags: Sequence[str],
     defines: Sequence[str] = (),
     renamed: Mapping[str, Sequence[str]] | None = None,
 ) -> Build:
