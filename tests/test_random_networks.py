@@ -16,13 +16,14 @@ from tests.shared import needs
 from tinyeff.data import random_inputs
 from tinyeff.errors import UnsupportedError
 from tinyeff.interpreter import evaluate
-from tinyeff.ir import Array, Graph, Limits
+from tinyeff.ir import Array, Graph, Limits, Optimize
 from tinyeff.pipeline import compile_graph
 from tinyeff.reader import check_supported, simplify
 from tinyeff.simulator.verify import Oracle
 from tinyeff.targets import target_for
 
 CPUS = ("cortex-m4", "cortex-m0plus")
+LEVELS: tuple[Optimize, ...] = ("balanced", "speed", "size")
 QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 
 
@@ -35,17 +36,16 @@ def expected_outputs(graph: Graph, inputs: tuple[Array, ...]) -> tuple[Array, ..
     return tuple(values[i] for i in graph.outputs)
 
 
-def planned(graph: Graph, case: Case, cpu: str) -> Job:
+def planned(graph: Graph, case: Case, cpu: str, optimize: Optimize) -> Job:
     """The program for this CPU; per layer where the input cannot be streamed."""
-    inputs = tuple(x[0] for x in random_inputs(graph, 1))
+    inputs, target = tuple(x[0] for x in random_inputs(graph, 1)), target_for(cpu, optimize)
     try:
         limits = Limits(strategy=case.strategy, input_memory=case.input_memory)
         if case.input_memory == "streamed":
             limits = Limits(strategy="stream", input_memory="streamed")
-        return Job(compile_graph(graph, target_for(cpu), limits).program, inputs)
+        return Job(compile_graph(graph, target, limits).program, inputs)
     except UnsupportedError:
-        return Job(compile_graph(graph, target_for(cpu), Limits(strategy="per-layer")).program,
-                   inputs)
+        return Job(compile_graph(graph, target, Limits(strategy="per-layer")).program, inputs)
 
 
 def drawn(count: int, number: int) -> list[tuple[Case, Graph, tuple[Array, ...]]]:
@@ -80,8 +80,9 @@ def assert_equal(
 
 
 def check_host(cases: Sequence[tuple[Case, Graph, tuple[Array, ...]]]) -> None:
-    """Half of the networks with each path of kernels, in C with sanitizers."""
-    jobs = [planned(graph, case, CPUS[n % 2]) for n, (case, graph, _) in enumerate(cases)]
+    """Half of the networks with each path of kernels, a third at each level, with sanitizers."""
+    jobs = [planned(graph, case, CPUS[n % 2], LEVELS[n % 3])
+            for n, (case, graph, _) in enumerate(cases)]
     assert_equal(run_on_host(jobs), cases)
 
 
@@ -94,11 +95,13 @@ def test_200_networks_on_the_host() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cpu", CPUS)
-def test_networks_on_emulated_cores(cpu: str) -> None:
+@pytest.mark.parametrize(("cpu", "optimize"), [
+    ("cortex-m4", "speed"), ("cortex-m4", "size"), ("cortex-m0plus", "balanced")])
+def test_networks_on_emulated_cores(cpu: str, optimize: Optimize) -> None:
     needs("unicorn", "capstone", "elftools", "arm-none-eabi-gcc")
     cases = drawn(40, number=1)
-    assert_equal(run_on_arm([planned(graph, case, cpu) for case, graph, _ in cases], cpu), cases)
+    jobs = [planned(graph, case, cpu, optimize) for case, graph, _ in cases]
+    assert_equal(run_on_arm(jobs, cpu, optimize), cases)
 
 
 @pytest.mark.all
@@ -107,6 +110,7 @@ def test_5000_networks(number: int) -> None:
     needs("unicorn", "capstone", "elftools", "arm-none-eabi-gcc")
     cases = drawn(250, number + 100)
     check_host(cases)
-    cpu = CPUS[number % 2]
+    cpu, optimize = CPUS[number % 2], LEVELS[number % 3]
     part = cases[:100]
-    assert_equal(run_on_arm([planned(graph, case, cpu) for case, graph, _ in part], cpu), part)
+    jobs = [planned(graph, case, cpu, optimize) for case, graph, _ in part]
+    assert_equal(run_on_arm(jobs, cpu, optimize), part)

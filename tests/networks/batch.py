@@ -19,10 +19,11 @@ from tests.simulator.programs import model
 from tinyeff.emitter import EmitOptions, Sources, emit
 from tinyeff.emitter.naming import number_lines
 from tinyeff.emitter.sources import CTYPES
-from tinyeff.ir import Array, Program, Tensor
+from tinyeff.ir import Array, Optimize, Program, Tensor
 from tinyeff.resources import folder
 from tinyeff.simulator.emulator import emulate
 from tinyeff.simulator.host import WARNINGS
+from tinyeff.simulator.toolchain import model_flags
 
 HERE = Path(__file__).parent
 FLAGS = ("-std=c11", *SANITIZERS, "-O0", "-g0")  # compiling takes longer than running
@@ -63,7 +64,9 @@ def run_on_host(jobs: Sequence[Job]) -> list[tuple[Array, ...]]:
         return _split(jobs, done.stdout)
 
 
-def run_on_arm(jobs: Sequence[Job], cpu: str) -> list[tuple[Array, ...]]:
+def run_on_arm(
+    jobs: Sequence[Job], cpu: str, optimize: Optimize = "balanced"
+) -> list[tuple[Array, ...]]:
     """The outputs of each job on an emulated core. The batch poses as one model."""
     files = dict(_sources(jobs))
     files["batch.h"] = (HERE / "batch.h").read_text(encoding="utf-8")
@@ -73,7 +76,8 @@ def run_on_arm(jobs: Sequence[Job], cpu: str) -> list[tuple[Array, ...]]:
     files |= {h.name: h.read_text(encoding="utf-8") for h in kernels.glob("*.h")}
     size = sum(t.size_bytes for job in jobs for t in job.outputs)
     result = emulate(model(_as_a_model(jobs), input_memory="excluded", output_bytes=size,
-                           files=files), [np.zeros(4, np.int8)], cpu)
+                           files=files), [np.zeros(4, np.int8)], cpu,
+                     flags=model_flags(optimize))
     return _split(jobs, result.outputs[0])
 
 

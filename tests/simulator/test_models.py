@@ -15,7 +15,7 @@ from tinyeff import pipeline
 from tinyeff.device.boards import board_named
 from tinyeff.emitter import EmitOptions, Sources, emit
 from tinyeff.errors import InternalError
-from tinyeff.ir import Array, Limits, Plan
+from tinyeff.ir import Array, Limits, Optimize, Plan
 from tinyeff.simulator.emulator import EmulationResult, emulate
 from tinyeff.simulator.host import HostProgram
 from tinyeff.targets import target_for
@@ -36,10 +36,11 @@ class Generated:
 
 
 @cache
-def _generated(model: str, cpu: str, strategy: str = "auto", memory: str = "resident") -> Generated:
+def generated(model: str, cpu: str, strategy: str = "auto", memory: str = "resident",
+               optimize: Optimize = "balanced") -> Generated:
     path = shared_path("models", f"{model}.tflite")
     limits = Limits(strategy=strategy, input_memory=memory)
-    compiled = pipeline.compile_model(path, target_for(cpu), limits)
+    compiled = pipeline.compile_model(path, target_for(cpu, optimize), limits)
     rng = np.random.default_rng(0)
     tensors = [compiled.graph.tensors[i] for i in compiled.graph.inputs]
     inputs = tuple(rng.integers(-128, 128, t.shape, dtype=np.int8) for t in tensors)
@@ -54,13 +55,13 @@ def _emulated(model: str, cpu: str, compiler: str = "gcc", engine: str | None = 
               profile: str = "none") -> EmulationResult:
     needs("unicorn", "capstone", "elftools")
     needs_compiler(compiler)
-    code = _generated(model, cpu)
+    code = generated(model, cpu)
     return emulate(code.sources, code.inputs, cpu, compiler=compiler, engine=engine,
                    profile=profile)
 
 
 def _check(model: str, cpu: str, result: EmulationResult) -> None:
-    code = _generated(model, cpu)
+    code = generated(model, cpu)
     assert result.outputs == code.outputs
     assert result.arena_bytes == code.plan.arena_bytes
     assert result.arena_bytes_touched == code.plan.arena_bytes
@@ -113,7 +114,7 @@ def test_unicorn_and_qemu_agree(model: str, cpu: str) -> None:
 def test_strategies_and_places_of_the_input(strategy: str, memory: str, engine: str) -> None:
     needs("unicorn", "capstone", "elftools", "qemu-system-arm")
     needs_compiler("gcc")
-    code = _generated(MODELS[0], "cortex-m4", strategy, memory)
+    code = generated(MODELS[0], "cortex-m4", strategy, memory)
     result = emulate(code.sources, code.inputs, engine=engine, profile="layers")
     assert result.outputs == code.outputs
     assert result.arena_bytes_touched == result.arena_bytes == code.plan.arena_bytes
@@ -124,7 +125,7 @@ def test_strategies_and_places_of_the_input(strategy: str, memory: str, engine: 
 
 @pytest.mark.parametrize("model", MODELS[:2])
 def test_touched_bytes_are_those_of_the_plan(model: str) -> None:
-    result, plan = _emulated(model, "cortex-m4"), _generated(model, "cortex-m4").plan
+    result, plan = _emulated(model, "cortex-m4"), generated(model, "cortex-m4").plan
     planned, activations = (np.zeros(plan.arena_bytes, bool) for _ in range(2))
     for buffer in plan.buffers:
         if buffer.region == "arena":
@@ -139,14 +140,14 @@ def test_touched_bytes_are_those_of_the_plan(model: str) -> None:
 def test_an_arena_one_byte_smaller_is_caught(model: str) -> None:
     needs("unicorn", "capstone", "elftools")
     needs_compiler("gcc")
-    code = _generated(model, "cortex-m4")
+    code = generated(model, "cortex-m4")
     with pytest.raises(InternalError, match="up to 1 bytes above it"):
         emulate(code.sources, code.inputs, arena_bytes=code.plan.arena_bytes - 1)
 
 
 @pytest.mark.parametrize("model", MODELS[:2])
 def test_layers_add_up_and_have_their_macs(model: str) -> None:
-    result, plan = _emulated(model, "cortex-m4", profile="layers"), _generated(
+    result, plan = _emulated(model, "cortex-m4", profile="layers"), generated(
         model, "cortex-m4").plan
     assert sum(layer.instructions for layer in result.layers) == result.instructions
     assert sum(layer.cycles or 0 for layer in result.layers) == result.cycles
@@ -156,7 +157,7 @@ def test_layers_add_up_and_have_their_macs(model: str) -> None:
 
 
 def test_counts_repeat_to_the_digit() -> None:
-    code = _generated(MODELS[1], "cortex-m4")
+    code = generated(MODELS[1], "cortex-m4")
     again = emulate(code.sources, code.inputs)
     first = _emulated(MODELS[1], "cortex-m4")
     assert (again.instructions, again.cycles) == (first.instructions, first.cycles)
@@ -181,7 +182,7 @@ def test_cortex_m55_has_layers() -> None:
 
 @pytest.mark.parametrize("model", MODELS[:2])
 def test_wait_states_cost_cycles_and_nothing_else(model: str) -> None:
-    code, plain = _generated(model, "cortex-m4"), _emulated(model, "cortex-m4", profile="layers")
+    code, plain = generated(model, "cortex-m4"), _emulated(model, "cortex-m4", profile="layers")
     result = emulate(code.sources, code.inputs, flash=board_named("nucleo-l4r5zi").timing,
                      profile="layers")
     assert result.cycles is not None

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from tinyeff.device.boards import Board, board_named
-from tinyeff.emitter import MANIFEST
+from tinyeff.emitter import MANIFEST, read_manifest
 from tinyeff.errors import DoesNotFitError, InternalError, MissingProgramError, UsageError
 from tinyeff.simulator.toolchain import Toolchain, find_toolchain, run_compiler
-from tinyeff.targets import cpu_named
+from tinyeff.targets import COMPILER_LEVELS, cpu_named
 
-FLAGS = ("-O2", "-g", "-std=gnu11", "-ffunction-sections", "-fdata-sections")
+FLAGS = ("-g", "-std=gnu11", "-ffunction-sections", "-fdata-sections")
 LIBRARY_FLAGS = ("-ffreestanding", "-fno-builtin")
 LIBRARY_FILES = ("te_start.c", "te_memory.c")
 HOW_TO_GET = 'pip install "tinyeff[emulator]"'
@@ -57,7 +57,8 @@ def build_image(
     """
     board = board_of(sources, where)
     toolchain = find_toolchain(compiler)
-    core = cpu_named(board.cpu).flags(toolchain.name)
+    optimize = read_manifest(sources[MANIFEST], MANIFEST).target.optimize
+    core = (*cpu_named(board.cpu).flags(toolchain.name), COMPILER_LEVELS[optimize])
     with tempfile.TemporaryDirectory(prefix="tinyeff-image-") as name:
         folder = Path(name)
         for path, text in sources.items():

@@ -15,7 +15,7 @@ from tinyeff.device.layout import STACK_BYTES, Layout, layout_for
 from tinyeff.device.link.sources import link_sources
 from tinyeff.emitter import MANIFEST, Manifest, Sources, naming, read_manifest
 from tinyeff.emitter.sources import render, sha256
-from tinyeff.targets import cpu_named
+from tinyeff.targets import COMPILER_LEVELS, cpu_named
 
 COMMON = ("te_board.h", "te_family.h", "te_start.c", "te_board.c", "te_uart.c")
 """Files of firmware/families/ that every board takes."""
@@ -176,7 +176,9 @@ def _build_view(
     objects, model_objects = ([p.removesuffix(".c") for p in paths] for paths in (files, model))
     sizes = ", ".join(f"{r.size_bytes} bytes of SRAM" for r in board.rams)
     return SimpleNamespace(
-        name=manifest.name, title=board.title, gcc_flags=" ".join(cpu_named(board.cpu).gcc_flags),
+        name=manifest.name, title=board.title,
+        gcc_flags=" ".join(cpu_named(board.cpu).gcc_flags),
+        compiler_level=COMPILER_LEVELS[manifest.target.optimize],
         objects=objects, model_objects=model_objects,
         firmware_objects=[o for o in objects if o not in model_objects],
         overflow=f"tinyeff: where the linker says that a region overflows, the image does not fit "
