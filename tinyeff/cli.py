@@ -196,7 +196,8 @@ def codegen(
     p, program = compiled(model, plan, "cortex-m4")
     names = read_labels(Path(labels), program.graph) if labels else ()
     sources = emit(program, EmitOptions(name, names, plan.recorded()))
-    if isinstance(board := plan.chip(), Board) and layout is None:
+    whole = isinstance(board := plan.chip(), Board) and layout is None
+    if isinstance(board, Board) and whole:
         sources = board_program(sources, board, program.graph.source.flatbuffer)
     sources = arrange(sources, layout or "library")
     removed = write_folder(folder, sources, force)
@@ -206,7 +207,8 @@ def codegen(
     terminal.say(", ".join(sources))
     if removed:
         terminal.say(f"removed, no longer generated: {', '.join(removed)}")
-    terminal.say(f"next: tinyeff sim {directory}")
+    terminal.say(f"next: tinyeff run {directory} --emulate" if whole else
+                 f"next: tinyeff sim {directory}")
     return 0
 
 
