@@ -74,7 +74,8 @@ def section(operator: Operator[Any]) -> str:
     module = inspect.getmodule(type(operator))
     assert module is not None and module.__doc__ is not None
     about = " ".join(module.__doc__.split("\n\n")[0].split())
-    about = re.sub(rf"^{operator.kind}: (.)", lambda m: m[1].upper(), about)
+    about = re.sub(rf"^{operator.kind}: ", "", about)
+    about = about[0].upper() + about[1:] if about[1].isalpha() else about
     lines = [f"## {operator.kind}", "", about, ""]
     for variant, cpus in kernels(operator).items():
         where = "every CPU" if len(cpus) == len(CPUS) else " and ".join(cpus) + " and their like"
