@@ -16,11 +16,11 @@ BOARDS = [board_named(name) for name in board_names()]
 EXPECTED = {
     "nucleo-f401re": (84, 2, "cortex-m4"), "nucleo-f411re": (100, 3, "cortex-m4"),
     "nucleo-f412zg": (100, 3, "cortex-m4"), "nucleo-f446re": (180, 5, "cortex-m4"),
-    "nucleo-f746zg": (216, 6, "cortex-m7"), "nucleo-h743zi2": (480, 4, "cortex-m7"),
+    "nucleo-f746zg": (216, 7, "cortex-m7"), "nucleo-h743zi2": (480, 4, "cortex-m7"),
     "nucleo-h7a3zi-q": (280, 6, "cortex-m7"), "nucleo-l476rg": (80, 4, "cortex-m4"),
     "nucleo-l4r5zi": (120, 5, "cortex-m4"), "nucleo-g474re": (170, 8, "cortex-m4"),
     "nucleo-g0b1re": (64, 2, "cortex-m0plus"), "nucleo-u575zi-q": (160, 4, "cortex-m33"),
-    "stm32f746g-disco": (216, 6, "cortex-m7"), "stm32f769i-disco": (216, 6, "cortex-m7"),
+    "stm32f746g-disco": (216, 7, "cortex-m7"), "stm32f769i-disco": (216, 7, "cortex-m7"),
     "black-pill-f411ce": (100, 3, "cortex-m4"), "netduino-plus-2": (168, 5, "cortex-m4"),
 }
 

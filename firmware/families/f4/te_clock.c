@@ -59,7 +59,7 @@ void te_clock_start(te_clock *clock)
     (void)TE_REG(RCC_APB1ENR);
     te_set_field(PWR_CR, 3u << 14, (uint32_t)TE_PWR_VOS << 14);
     /* Prefetch and both caches; wait states before the clock rises. */
-    TE_REG(FLASH_ACR) = 7u << 8 | TE_WAIT_STATES;
+    te_set_field(FLASH_ACR, 7u << 8 | 15u, 7u << 8 | TE_WAIT_STATES);
     (void)te_wait(FLASH_ACR, 15u, TE_WAIT_STATES);
     TE_REG(RCC_PLLCFGR) = choose_source(clock);
     te_set_field(RCC_CFGR, 7u << 13 | 7u << 10 | 15u << 4,

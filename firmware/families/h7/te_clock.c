@@ -93,7 +93,7 @@ void te_clock_start(te_clock *clock)
     const uint32_t apb1 = TE_APB_PRESCALER(TE_APB1_DIVIDER);
     const uint32_t apb2 = TE_APB_PRESCALER(TE_APB2_DIVIDER);
     start_power(clock);
-    TE_REG(FLASH_ACR) = TE_FLASH_PROGRAMMING_DELAY << 4 | TE_WAIT_STATES;
+    te_set_field(FLASH_ACR, 3u << 4 | 15u, TE_FLASH_PROGRAMMING_DELAY << 4 | TE_WAIT_STATES);
     (void)te_wait(FLASH_ACR, 15u, TE_WAIT_STATES);
     te_set_field(RCC_D1CFGR, 15u << 8 | 7u << 4 | 15u, apb2 << 4 | (TE_AHB_DIVIDER == 2 ? 8u : 0u));
     te_set_field(RCC_D2CFGR, 7u << 8 | 7u << 4, apb2 << 8 | apb1 << 4);

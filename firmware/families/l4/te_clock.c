@@ -63,7 +63,7 @@ void te_clock_start(te_clock *clock)
     TE_REG(PWR_CR5) &= ~(1u << 8); /* boost mode, for more than 80 MHz */
 #endif
     /* Prefetch and both caches; wait states before the clock rises. */
-    TE_REG(FLASH_ACR) = 7u << 8 | TE_WAIT_STATES;
+    te_set_field(FLASH_ACR, 7u << 8 | 15u, 7u << 8 | TE_WAIT_STATES);
     (void)te_wait(FLASH_ACR, 15u, TE_WAIT_STATES);
     TE_REG(RCC_CR) |= HSION;
     if (!te_wait(RCC_CR, HSIRDY, HSIRDY) || !switch_to(1u)) {

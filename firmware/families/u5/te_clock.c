@@ -80,7 +80,7 @@ void te_clock_start(te_clock *clock)
     TE_REG(ICACHE_CR) |= 1u;
     start_power(clock);
     /* Prefetch; wait states before the clock rises. */
-    TE_REG(FLASH_ACR) = 1u << 8 | TE_WAIT_STATES;
+    te_set_field(FLASH_ACR, 1u << 8 | 15u, 1u << 8 | TE_WAIT_STATES);
     (void)te_wait(FLASH_ACR, 15u, TE_WAIT_STATES);
     TE_REG(RCC_CR) |= HSION;
     if (!te_wait(RCC_CR, HSIRDY, HSIRDY) || !switch_to(1u)) {
