@@ -120,11 +120,32 @@ def _advice(port: str, error: OSError) -> str:
 
 
 def port_group(port: str) -> str:
-    """The group that may use a serial port on this system; 'dialout' where it cannot be told."""
+    """The group that may use a serial port; the usual one where it cannot be told."""
     try:
         import grp
 
         name = grp.getgrgid(os.stat(port).st_gid).gr_name
-        return name if name != "root" else "dialout"
+        return name if name not in ("root", "tty") else serial_group()
     except (ImportError, OSError, KeyError):
+        return serial_group()
+
+
+def serial_group() -> str:
+    """The group that this Linux gives serial ports to: dialout, or uucp on Arch and its kin."""
+    try:
+        import grp
+
+        names = {g.gr_name for g in grp.getgrall()}
+    except ImportError:
         return "dialout"
+    return "uucp" if "uucp" in names and "dialout" not in names else "dialout"
+
+
+def in_group(name: str) -> bool:
+    """True where this process may use what belongs to the group, as a member or as root."""
+    try:
+        import grp
+
+        return os.geteuid() == 0 or grp.getgrnam(name).gr_gid in os.getgroups()
+    except (ImportError, AttributeError, KeyError):
+        return False
