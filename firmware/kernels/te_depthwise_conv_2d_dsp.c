@@ -4,13 +4,16 @@
 #include "te_dsp.h"
 #include "te_product_dsp.h" /* the kinds of rounding */
 
-/* Columns [x, x + columns) of the image, expanded; `plane` words lie between channels. */
+/* Columns [x, x + columns) of the image, expanded; of these, [left, right) lie inside it. `plane`
+ * words lie between channels. */
 typedef struct {
     int32_t *planes;
     int32_t plane;
     int32_t pairs;
     int32_t x;
     int32_t columns;
+    int32_t left;
+    int32_t right;
 } expansion;
 
 /* What is to be computed from the planes of a block, channel by channel. The assembly counts on the
@@ -90,50 +93,46 @@ static inline void expand_single(int32_t *to, const expansion *e, const int8_t *
 }
 
 /* Columns outside the image: the zero point in every lane. */
-static void expand_padding(int32_t *to, const expansion *e, int32_t columns, uint32_t lanes)
+static void expand_padding(int32_t *to, const expansion *e, int32_t columns, int32_t lanes)
 {
-    for (int32_t channel = 0; channel < 4; channel++) {
+    for (int32_t channel = 0; channel < 4 && columns > 0; channel++) {
         for (int32_t i = 0; i < columns * e->pairs; i++) {
-            to[channel * e->plane + i] = (int32_t)lanes;
+            to[i] = lanes;
         }
+        to += e->plane;
     }
 }
 
+/* Columns inside the image of four channels or, at the end, less. */
 static void expand(const te_depthwise_conv_2d_dsp_params *p, const expansion *e,
                    const int8_t *const *in_rows, int32_t in_x0, int32_t channel)
 {
-    const uint32_t zero = (uint32_t)(uint8_t)(int8_t)p->in_zero_point * UINT32_C(0x01010101);
-    const int32_t left = e->x < 0 ? (-e->x < e->columns ? -e->x : e->columns) : 0;
-    const int32_t room = p->in_width - e->x < e->columns ? p->in_width - e->x : e->columns;
-    const int32_t inside = room > left ? room - left : 0;
+    const int32_t skip = (e->x + e->left - in_x0) * p->in_pitch + channel;
     const int32_t channels = p->channels - channel;
-    int8_t outside[4];
-    te_store4(outside, zero);
-    expand_padding(e->planes, e, left, te_sxtb16(zero));
-    for (int32_t pair = 0; pair < e->pairs && inside > 0; pair++) {
-        const int32_t ky = 2 * pair;
-        const int32_t skip = (e->x + left - in_x0) * p->in_pitch + channel;
+    const int32_t n = e->right - e->left;
+    const int8_t z = (int8_t)p->in_zero_point;
+    const int8_t outside[4] = {z, z, z, z};
+    int32_t *to = e->planes + e->left * e->pairs;
+    for (int32_t ky = 0; ky < p->kernel_height; ky += 2) {
         const int8_t *a = in_rows[ky * p->dilation_y];
         const int32_t a_step = a == NULL ? 0 : p->in_pitch;
-        int32_t *to = e->planes + left * e->pairs + pair;
         a = a == NULL ? outside : a + skip;
         if (ky + 1 < p->kernel_height) {
             const int8_t *b = in_rows[(ky + 1) * p->dilation_y];
             const int32_t b_step = b == NULL ? 0 : p->in_pitch;
             b = b == NULL ? outside : b + skip;
             if (channels >= 4) {
-                expand_pair(to, e, a, a_step, b, b_step, inside, 4);
+                expand_pair(to, e, a, a_step, b, b_step, n, 4);
             } else {
-                expand_pair(to, e, a, a_step, b, b_step, inside, channels);
+                expand_pair(to, e, a, a_step, b, b_step, n, channels);
             }
         } else if (channels >= 4) {
-            expand_single(to, e, a, a_step, inside, 4);
+            expand_single(to, e, a, a_step, n, 4);
         } else {
-            expand_single(to, e, a, a_step, inside, channels);
+            expand_single(to, e, a, a_step, n, channels);
         }
+        to++;
     }
-    expand_padding(e->planes + (left + inside) * e->pairs, e, e->columns - left - inside,
-                   te_sxtb16(zero));
 }
 
 /* ---- Windows -----------------------------------------------------------------------------------
@@ -291,6 +290,11 @@ static void clamp_outputs(const te_depthwise_conv_2d_dsp_params *p, int8_t *out,
     }
 }
 
+static int32_t within(int32_t value, int32_t low, int32_t high)
+{
+    return value < low ? low : (value > high ? high : value);
+}
+
 /* ---- Rows --------------------------------------------------------------------------------------
  */
 
@@ -315,6 +319,7 @@ static compute_windows *prepare(const te_depthwise_conv_2d_dsp_params *p, const 
 static void block(const te_depthwise_conv_2d_dsp_params *p, const int8_t *const *in_rows,
                   int32_t in_x0, int32_t x0, int32_t n, int8_t *out, int32_t *scratch)
 {
+    const int32_t zeros = (int32_t)te_lanes(p->in_zero_point, p->in_zero_point);
     expansion e;
     window_job job;
     compute_windows *compute;
@@ -323,6 +328,10 @@ static void block(const te_depthwise_conv_2d_dsp_params *p, const int8_t *const 
     e.columns = (n - 1) * p->stride_x + p->kernel_width;
     e.plane = e.columns * e.pairs;
     e.x = x0 * p->stride_x - p->pad_left;
+    e.left = within(-e.x, 0, e.columns);
+    e.right = within(p->in_width - e.x, e.left, e.columns);
+    expand_padding(scratch, &e, e.left, zeros);
+    expand_padding(scratch + e.right * e.pairs, &e, e.columns - e.right, zeros);
     compute = prepare(p, &e, n, &job);
     job.weights = p->weights;
     for (int32_t channel = 0; channel < p->channels; channel += 4) {
