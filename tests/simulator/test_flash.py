@@ -226,3 +226,41 @@ def test_watched_loads_in_it_blocks_leave_no_condition_behind(profile: str) -> N
         bx lr""")
     result = emulate(sources, [INPUT], flash=L4R5, profile=profile)
     assert result.outputs == (bytes([6, 3, 2, 1]),)
+
+
+def _functions_that_take_turns(turns: int) -> dict[str, str]:
+    """Two functions that each fit the cache, but not both, each 20 times with loops of `turns`."""
+    bodies = "".join(f"""
+        .thumb_func
+        .type {name}, %function
+        {name}:
+        mov r2, #{turns}
+        1:
+        .rept {L4R5.instruction_lines * 3}
+        adds r3, #1
+        .endr
+        subs r2, #1
+        bne 1b
+        bx lr
+        .size {name}, . - {name}""" for name in ("first", "second"))
+    return assembly("""
+        push {r1, lr}
+        movs r0, #20
+        3:
+        bl first
+        bl second
+        subs r0, #1
+        bne 3b
+        pop {r1, lr}
+        str r0, [r1]
+        bx lr""", bodies)
+
+
+def test_functions_that_take_turns_are_fetched_once_a_call() -> None:
+    few, many = (emulate(_functions_that_take_turns(turns), [INPUT], flash=L4R5)
+                 for turns in (2, 200))
+    stalls = [(r.cycles or 0) - (emulate(_functions_that_take_turns(turns), [INPUT]).cycles or 0)
+              for r, turns in ((few, 2), (many, 200))]
+    lines = 2 * 20 * (L4R5.instruction_lines * 3 * 2 // L4R5.line_bytes + 4)
+    assert 0 < stalls[1] <= lines * L4R5.wait_states
+    assert stalls[1] < 3 * max(stalls[0], 1)

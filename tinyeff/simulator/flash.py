@@ -4,14 +4,15 @@
 Reads of data (weights, tables) go through a simulated cache, read by read, while the program runs.
 Instruction fetches are estimated afterwards: a block of code stays cached where it fits the cache
 together with all code that runs at least half as often, else every execution fetches it anew; a
-prefetcher loads the next line while the present one executes.
+prefetcher loads the next line while the present one executes. A function that fits the cache fetches
+no line twice between being entered and left: loops that take turns do not displace each other within.
 """
 
 from __future__ import annotations
 
 import bisect
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tinyeff.simulator.engine import Interval
@@ -43,10 +44,12 @@ def fetch_stalls(
     interval: Interval,
     blocks: Mapping[int, Sequence[Instruction]],
     cycles: Mapping[int, int],
+    function_of: Callable[[int], int],
 ) -> dict[int, int]:
     """Cycles that fetching instructions costs in each block, by its address.
 
-    `cycles` is what one execution of each block takes without wait states.
+    `cycles` is what one execution of each block takes without wait states; `function_of` says
+    where the function starts that a block belongs to.
     """
     times: dict[int, int] = defaultdict(int)
     jumped: dict[int, int] = defaultdict(int)
@@ -73,7 +76,32 @@ def fetch_stalls(
                 busy = cycles[address] * (lines - 1) // lines
                 waits = max(0, (lines - 1) * (timing.wait_states + 1) - busy)
             stalls[address] = jumped[address] * timing.wait_states + times[address] * waits
+    for function, most in _most_stalls(timing, interval, blocks, function_of).items():
+        inside = [a for a in stalls if function_of(a) == function]
+        total = sum(stalls[a] for a in inside)
+        if total > most:
+            stalls.update({a: stalls[a] * most // total for a in inside})
     return stalls
+
+
+def _most_stalls(
+    timing: FlashTiming,
+    interval: Interval,
+    blocks: Mapping[int, Sequence[Instruction]],
+    function_of: Callable[[int], int],
+) -> dict[int, int]:
+    """Of each function that fits the cache: its lines, fetched once each time it is entered."""
+    entries: dict[int, int] = defaultdict(int)
+    lines: dict[int, set[int]] = defaultdict(set)
+    for (before, address), count in interval.edges.items():
+        if address == 0:
+            continue
+        function = function_of(address)
+        lines[function] |= _lines(timing, blocks[address])
+        if before not in blocks or function_of(before) != function:
+            entries[function] += count
+    return {f: entries[f] * len(lines[f]) * timing.wait_states
+            for f in lines if len(lines[f]) <= timing.instruction_lines}
 
 
 def _lines(timing: FlashTiming, block: Sequence[Instruction]) -> set[int]:

@@ -89,6 +89,10 @@ class Accountant:
             counts.append(FunctionCount(FLASH_READS, 0, cycles[FLASH_READS], 0))
         return _by_cost(counts)
 
+    def _function(self, address: int) -> int:
+        function = self._program.function_at(address)
+        return function.address if function else address
+
     def _name(self, address: int) -> str:
         function = self._program.function_at(address)
         return self._names[function.address] if function else UNKNOWN
@@ -135,7 +139,8 @@ class Accountant:
     ) -> None:
         costs = {address: self._block_cost(model, before, address)
                  for before, address in interval.edges if address}
-        for address, stalls in fetch_stalls(flash, interval, self._blocks, costs).items():
+        for address, stalls in fetch_stalls(
+                flash, interval, self._blocks, costs, self._function).items():
             cycles[self._name(address)] += stalls
         if interval.flash_misses:
             cycles[FLASH_READS] += interval.flash_misses * flash.wait_states
