@@ -4,8 +4,8 @@
 Reads of data (weights, tables) go through a simulated cache, read by read, while the program runs.
 Instruction fetches are estimated afterwards: a block of code stays cached where it fits the cache
 together with all code that runs at least half as often, else every execution fetches it anew; a
-prefetcher loads the next line while the present one executes. A function that fits the cache fetches
-no line twice between being entered and left: loops that take turns do not displace each other within.
+prefetcher loads the next line while the present one executes. A function that fits the cache
+fetches no line twice between being entered and left, however often another takes its turn.
 """
 
 from __future__ import annotations
