@@ -184,7 +184,6 @@ def codegen(
     from tinyeff.console import report
     from tinyeff.console.folder import check_writable, read_labels, write_folder
     from tinyeff.console.loading import compiled
-    from tinyeff.device.boards import Board
     from tinyeff.device.project import board_program
     from tinyeff.emitter import LAYOUTS, EmitOptions, arrange, emit
     from tinyeff.emitter.naming import check_name, model_name
@@ -193,11 +192,11 @@ def codegen(
     name = check_name(model_name(Path(model).stem) if name is None else name)
     one_of(layout or "library", LAYOUTS, "--layout")
     check_writable(folder, (), force)
-    p, program = compiled(model, plan, "cortex-m4")
+    board = None if layout else plan.whole_board()
+    p, program = compiled(model, plan.beside_program(board), "cortex-m4")
     names = read_labels(Path(labels), program.graph) if labels else ()
     sources = emit(program, EmitOptions(name, names, plan.recorded()))
-    whole = isinstance(board := plan.chip(), Board) and layout is None
-    if isinstance(board, Board) and whole:
+    if board is not None:
         sources = board_program(sources, board, program.graph.source.flatbuffer)
     sources = arrange(sources, layout or "library")
     removed = write_folder(folder, sources, force)
@@ -207,7 +206,7 @@ def codegen(
     terminal.say(", ".join(sources))
     if removed:
         terminal.say(f"removed, no longer generated: {', '.join(removed)}")
-    terminal.say(f"next: tinyeff run {directory} --emulate" if whole else
+    terminal.say(f"next: tinyeff run {directory} --emulate" if board else
                  f"next: tinyeff sim {directory}")
     return 0
 

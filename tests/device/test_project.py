@@ -8,11 +8,12 @@ import json
 import pytest
 
 from tests.device.firmware import program
-from tinyeff.device.boards import board_named
+from tinyeff.device.boards import board_named, board_names
 from tinyeff.device.image import board_of, raise_overflow
-from tinyeff.device.layout import PROGRAM_BYTES, STACK_BYTES, layout_for
+from tinyeff.device.layout import PROGRAM_BYTES, STACK_BYTES, granted, layout_for
 from tinyeff.emitter import MANIFEST
 from tinyeff.errors import DoesNotFitError, UsageError
+from tinyeff.planner import budget
 
 KIB = 1024
 H743, F401 = board_named("nucleo-h743zi2"), board_named("nucleo-f401re")
@@ -30,6 +31,16 @@ def test_the_copy_of_the_input_goes_first_where_memory_is_short() -> None:
     arena = 96 * KIB - BESIDE - 1024
     assert layout_for(F401, arena, 16, 512, 10, True).keeps_input
     assert not layout_for(F401, arena, 16, 1100, 10, True).keeps_input
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_what_is_granted_to_a_model_leaves_room_for_the_program(name: str) -> None:
+    board = board_named(name)
+    sram, flash = granted(board)
+    assert 0.8 * board.sram_bytes < sram <= board.sram_bytes
+    assert flash == board.flash_bytes - 12 * KIB
+    arena = sram - budget.STACK_BYTES - 10  # the most that the planner would take
+    layout_for(board, arena, 16, 512, 10, True)
 
 
 def test_what_does_not_fit_is_said_with_sizes() -> None:

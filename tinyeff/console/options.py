@@ -7,7 +7,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
@@ -15,7 +15,7 @@ import typer
 from tinyeff.errors import UsageError
 
 if TYPE_CHECKING:
-    from tinyeff.device.boards import Device
+    from tinyeff.device.boards import Board, Device
     from tinyeff.ir import Limits, Optimize, Target
 
 Name = TypeVar("Name", bound=str)
@@ -90,6 +90,22 @@ class PlanOptions:
         from tinyeff.device.boards import board_named, device_named
 
         return device_named(self.device) if self.board is None else board_named(self.board)
+
+    def whole_board(self) -> Board | None:
+        """The board to make a whole program for, if one was named."""
+        from tinyeff.device.boards import board_named
+
+        self.chip()
+        return None if self.board is None else board_named(self.board)
+
+    def beside_program(self, board: Board | None) -> PlanOptions:
+        """These options with the limits, unless given, that a program around a model leaves it."""
+        if board is None:
+            return self
+        from tinyeff.device.layout import granted
+
+        sram, flash = map(str, granted(board))
+        return replace(self, sram=self.sram or sram, flash=self.flash or flash)
 
     def recorded(self) -> dict[str, Any]:
         """The options that were given, for the manifest."""

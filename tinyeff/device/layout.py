@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tinyeff.device.boards import Board
 from tinyeff.device.memory import Ram
 from tinyeff.errors import DoesNotFitError
+from tinyeff.planner import budget
 
 STACK_BYTES = 4096
 """The stack of an image: what a model may need, and its caller."""
@@ -15,6 +16,9 @@ STACK_BYTES = 4096
 PROGRAM_BYTES = 4096
 """What the program around the model keeps in SRAM, besides inputs and outputs; measured: 2.5 KiB
 with frames of 512 bytes."""
+
+PROGRAM_FLASH_BYTES = 12 * 1024
+"""Start-up code, the serial link, a traced copy of the model's loops; measured: 9 KiB."""
 
 CACHE_LINE_BYTES = 32
 
@@ -26,6 +30,14 @@ class Layout:
     arena_ram: Ram
     arena_align: int
     keeps_input: bool
+
+
+def granted(board: Board) -> tuple[int, int]:
+    """SRAM and flash in bytes that a model may be planned with, if it shall run in a program."""
+    first, largest = board.rams[0], max(board.rams, key=lambda r: r.size_bytes)
+    beside = STACK_BYTES - budget.STACK_BYTES + PROGRAM_BYTES + CACHE_LINE_BYTES
+    sram = largest.size_bytes - (beside if largest == first else 0)
+    return sram, board.flash_bytes - PROGRAM_FLASH_BYTES
 
 
 def layout_for(
