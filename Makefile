@@ -56,6 +56,8 @@ golden: $(VENV)/.installed-all ## Write tests/golden, docs/operators.md and the 
 
 bench: $(VENV)/.installed-all ## The tables of benchmarks/
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.memory --cpu cortex-m4
 	$(BIN)/python -m benchmarks.emulation
 
 clean: ## Remove what was built (.venv stays)
