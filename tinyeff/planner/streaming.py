@@ -32,7 +32,7 @@ QUICK = 14
 """Operators of the longest segment that a first search looks at, to leave out what is hopeless."""
 
 MARGIN = 1.05
-"""What the first search may be off by."""
+"""How far estimates of the second search may be above what it then measures."""
 
 MOST_PLACINGS = 8
 """How often a smaller route is tried where gaps between buffers make one too large."""
@@ -97,7 +97,7 @@ class StreamPlanner:
     def _search(self) -> Search:
         """All ways that may be of use: those that need no more than a quick search finds."""
         per_layer = [IMPOSSIBLE] * self._gone + self._least[self._gone:]
-        quick = Search(self._space, per_layer, longest=QUICK).smallest()
+        quick = self._least_of(Search(self._space, per_layer, longest=QUICK), 0)
         ceiling = max(int(quick * MARGIN), self._arena_bytes)
         return Search(self._space, per_layer, self._most_macs, ceiling, progress=self._progress)
 
@@ -138,32 +138,35 @@ class StreamPlanner:
 
     def _smallest(self, most_macs: int) -> int:
         """The least bytes within so many extra MACs, all pieces of the way there measured."""
+        return self._least_of(self._search, most_macs)
+
+    def _least_of(self, search: Search, most_macs: int) -> int:
         while True:
-            least = self._search.smallest(most_macs)
+            least = search.smallest(most_macs)
             if least >= IMPOSSIBLE:
                 op = self._graph.ops[max(self._gone - 1, 0)]
                 raise UnsupportedError(
                     f"the input cannot be streamed: {op.kind} '{op.name}' or an operator before it "
                     "needs the whole of it at once; use --input-memory resident")
-            if self._correct(self._search.cheapest(least)):
+            if self._correct(search, search.cheapest(least)):
                 return least
 
     def _measured(self, ceiling: int) -> tuple[Route, dict[int, Stream]]:
         """The cheapest route within the ceiling, all pieces measured; these by first operator."""
         while True:
             route = self._search.cheapest(max(ceiling, 0))
-            if self._correct(route):
+            if self._correct(self._search, route):
                 return route, {p.first: self._stream(p)[0] for p in route.pieces
                                if p.config is not None}
 
-    def _correct(self, route: Route) -> bool:
+    def _correct(self, search: Search, route: Route) -> bool:
         """True where all pieces of the route need what the search believed; else it learns."""
         right = True
         for piece in route.pieces:
             if piece.config is not None:
                 stream, live = self._stream(piece)
                 if (live, stream.extra_macs) != (piece.live_bytes, piece.extra_macs):
-                    self._search.correct(piece, live, stream.extra_macs)
+                    search.correct(piece, live, stream.extra_macs)
                     right = False
         return right
 
