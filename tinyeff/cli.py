@@ -132,16 +132,28 @@ def _terminal(output: OutputOptions) -> Terminal:
 
 @app.command()
 @takes_options
-def plan(model: Model, plan: PlanOptions, output: OutputOptions) -> int:
+def plan(
+    model: Model,
+    plan: PlanOptions,
+    output: OutputOptions,
+    plot: Annotated[list[str] | None, typer.Option(
+        metavar="FILE", help="Draw front.svg (arena against extra work) or memory.svg (buffers "
+        "over time); .png and .pdf too. May be given twice.")] = None,
+) -> int:
     """Plan the memory of a model, and say whether it fits."""
-    from tinyeff.console import report
+    from tinyeff.console import plots, report
+    from tinyeff.console.folder import write_file
     from tinyeff.pipeline import prepare
     from tinyeff.planner import draw
 
     limits, target, terminal = plan.limits(), plan.target(), _terminal(output)
+    for file in plot or ():
+        plots.picture_of(file)
     p = report.planned(prepare(model), target, limits)
     with terminal.progress("searching the front") as progress:
         p = report.with_front(p, progress)
+    for file in plot or ():
+        write_file(Path(file), plots.plot(p, file))
     terminal.result(report.plan_object(p))
     terminal.headline(report.verdict_sentence(p), "bold green" if p.verdict.fits else "bold red")
     for line in report.blame(p):

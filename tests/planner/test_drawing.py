@@ -8,6 +8,7 @@ import pytest
 from tests.planner.fakes import FakeAttrs, Net, ds_cnn, mobilenet_v1, mobilenet_v2, resnet8
 from tinyeff.ir import Graph, Limits, Target, Variant
 from tinyeff.planner import draw, plan
+from tinyeff.planner.drawing import _axis, _columns
 
 NETWORKS = [mobilenet_v1(), resnet8(), ds_cnn(), mobilenet_v2(96, 0.35, 4)]
 
@@ -48,3 +49,11 @@ def test_an_arena_without_buffers() -> None:
     net = Net()
     graph = net.graph(net.conv(net.input(1, 4, 4, 2), 2))
     assert "empty" in draw(plan(graph, Target(), Limits(input_memory="excluded")), graph)
+
+
+def test_no_step_number_is_cut_off() -> None:
+    for steps in (13, 40, 101, 137):
+        columns = _columns(steps, 91, 0)
+        shown = [int(n) for n in _axis(columns).split()]
+        assert set(shown) <= set(columns)
+        assert shown == sorted(set(shown))

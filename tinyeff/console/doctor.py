@@ -25,6 +25,7 @@ EXTRAS = (
     ("capstone", "emulator", "sim --cpu cortex-m…"),
     ("pyelftools", "emulator", "sim --cpu cortex-m…"),
     ("ziglang", "toolchain", "a C compiler for this machine and for Arm"),
+    ("matplotlib", "plot", "plan --plot"),
 )
 """Optional packages: distribution, extra, what needs it."""
 

@@ -82,13 +82,14 @@ def _title(plan: Plan, graph: Graph, peak: int, width: int) -> str:
 
 def _axis(columns: Sequence[int]) -> str:
     """Step numbers under the columns, at least 5 columns apart."""
-    text = [" "] * (len(columns) + 6)
+    text = [" "] * len(columns)
     free = 0
     for c, step in enumerate(columns):
-        if c >= free and (c == 0 or columns[c - 1] != step):
+        whole = c + len(str(step)) <= len(columns)  # a number that is cut off is another one
+        if c >= free and whole and (c == 0 or columns[c - 1] != step):
             text[c:c + len(str(step))] = str(step)
             free = c + 5
-    return "".join(text)[:len(columns)].rstrip()
+    return "".join(text).rstrip()
 
 
 def _legend(arena: Sequence[Buffer], peak: int, width: int) -> list[str]:
