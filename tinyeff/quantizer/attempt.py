@@ -78,15 +78,14 @@ def _rules(
 ) -> dict[int, str]:
     count = len(samples[0])
     if recipe.method != AUTO or not effort.search_samples or count < HELD_BACK:
-        method = "percentile" if recipe.method == AUTO else recipe.method
-        return chosen_rules(None, method, members, seen, progress)
+        return chosen_rules(graph, None, recipe.method, members, seen, progress)
     back = np.arange(count) % HELD_BACK == HELD_BACK - 1
     tensors = sum(map(len, members.values()))
     runs = effort.search_macs // max(1, 4 * tensors * macs_of(graph))
     most = int(np.clip(runs, 2, effort.search_samples))
     search = Search.on(graph, tuple(s[back] for s in samples), most)
     others = observe(graph, tuple(s[~back] for s in samples))
-    return chosen_rules(search, recipe.method, members, others, progress)
+    return chosen_rules(graph, search, recipe.method, members, others, progress)
 
 
 def _within_limits(

@@ -39,7 +39,7 @@ class Rounding:
 @dataclass(frozen=True, eq=False)
 class Trace:
     """Of an activation, quantized against float: mean squares of the values and of the error;
-    the part of the values that its range cuts off."""
+    the part of the values that its range cuts off by a step or more."""
 
     power: float
     error: float
@@ -80,7 +80,7 @@ class Calibration:
             return values
         quant = self.quants[index]
         result = fake(values, quant)
-        low, high = ((q - quant.zero_point) * quant.scale for q in (-128.5, 127.5))
+        low, high = ((q - quant.zero_point) * quant.scale for q in (-129, 128))
         self.traces[index] = Trace(
             float(np.square(before, dtype=np.float64).mean()),
             float(np.square(result - before, dtype=np.float64).mean()),
@@ -145,12 +145,7 @@ class Calibration:
         rng = np.random.default_rng(0)
         positions = products.positions_of(op.kind, node, len(x), rng)
         inputs = products.patches(op.kind, node, x, positions)
-        means = inputs.mean(2, dtype=np.float64)
-        matrix = rounding.Hessian.of(inputs).matrix
-        # The bias takes up what an error of the weights changes in the mean.
-        if self.how.correct_bias:
-            matrix = matrix - means[:, :, None] * means[:, None, :]
-        hessian = rounding.Hessian(matrix).damped()
+        hessian = rounding.hessian_of(inputs, self.how.correct_bias)
         scales = rounding.largest_scales(grouped, least)
         scales = scales.astype(np.float32).astype(np.float64)
         return rounding.second_order(grouped, scales, hessian), scales

@@ -178,10 +178,14 @@ def equalized(graph: Graph, peaks: dict[int, Array], strength: float) -> Graph:
     # Powers of two change no bit of the float weights' mantissas.
     factors = np.exp2(np.round(np.log2(factors)))
     factors = np.where(factors * part > 1.0, factors / 2, factors)
-    return _scaled(graph, channels, factors)
+    return with_factors(graph, channels, factors)
 
 
-def _scaled(graph: Graph, channels: Channels, factors: Array) -> Graph:
+def with_factors(graph: Graph, channels: Channels, factors: Array) -> Graph:
+    """The graph with each channel multiplied by its factor, by number, and the same function.
+
+    Weights that write a channel are multiplied, those that read it divided.
+    """
     tensors: list[Tensor] = list(graph.tensors)
     ops = []
 

@@ -22,11 +22,13 @@ CHUNK_VALUES = 1 << 26
 class Observation:
     """Of one tensor some of its values, with the least and the largest.
 
-    `peaks` are the largest magnitudes per channel (its last dimension).
+    `peaks` are the largest magnitudes per channel (its last dimension), `spread` how far the least
+    and the largest value vary from sample to sample: their standard deviations.
     """
 
     values: Array
     peaks: Array
+    spread: tuple[float, float]
 
 
 def observe(graph: Graph, samples: tuple[Array, ...]) -> dict[int, Observation]:
@@ -39,6 +41,7 @@ def observe(graph: Graph, samples: tuple[Array, ...]) -> dict[int, Observation]:
     count = len(samples[0])
     kept: dict[int, list[Array]] = {i: [] for i in wanted}
     peaks: dict[int, Array] = {}
+    ends: dict[int, list[Array]] = {i: [] for i in wanted}
     for values in chunks(graph, samples):
         for i in wanted:
             v = values[i]
@@ -49,8 +52,14 @@ def observe(graph: Graph, samples: tuple[Array, ...]) -> dict[int, Observation]:
             channels = v.reshape(-1, graph.tensors[i].channels)
             found = np.abs(channels).max(0)
             peaks[i] = np.maximum(peaks[i], found) if i in peaks else found
+            rows = v.reshape(len(v), -1)
+            ends[i].append(np.stack([rows.min(1), rows.max(1)]).astype(np.float64))
             kept[i].append(_some(v.reshape(-1), max(1, KEPT_VALUES * len(v) // count)))
-    return {i: Observation(np.concatenate(kept[i]), peaks[i]) for i in wanted}
+    result = {}
+    for i in wanted:
+        low, high = np.concatenate(ends[i], axis=1).std(1).tolist()
+        result[i] = Observation(np.concatenate(kept[i]), peaks[i], (low, high))
+    return result
 
 
 def _some(flat: Array, most: int) -> Array:

@@ -2,7 +2,7 @@
 """Candidate ranges for the values of a tensor.
 
 minmax      every value of the calibration data
-wide        15 % more than that
+wide        more than that, by half the standard deviation of extremes between samples
 percentile  all but a part of the values on each side
 mse         the least mean squared error: rounding within against clipping beyond
 entropy     the least information lost (Migacz, 8-bit inference with TensorRT, 2017)
@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinyeff.ir import Array
+from tinyeff.quantizer.observation import Observation
 from tinyeff.quantizer.scales import Range, fake, quant_of
 
 METHODS = ("minmax", "percentile", "mse", "entropy")
@@ -20,16 +21,12 @@ AUTO = "auto"
 """Of all candidates, for each tensor that which causes the least error at the output."""
 PERCENTILES = (1e-5, 1e-4, 1e-3)
 """Parts of the values that lie beyond each end."""
-MARGIN = 1.15
-"""By how much "wide" exceeds the calibration data, which may not hold the largest values."""
+MARGIN = 0.5
+"""Of "wide". Without a margin, an input that is unlike all calibration data is cut off hard; with
+one of a whole standard deviation, all others lose more than that one wins."""
 SHRINKS = tuple(np.linspace(1.0, 0.3, 29).tolist())
 MAX_VALUES = 1 << 16
 BINS = 2048
-
-
-def candidates(values: Array, method: str) -> dict[str, Range]:
-    """Ranges by the name of the rule that gave them: the one of `method`, or many for "auto"."""
-    return {name: range_by(name, values) for name in rules(method)}
 
 
 def rules(method: str) -> tuple[str, ...]:
@@ -38,17 +35,18 @@ def rules(method: str) -> tuple[str, ...]:
         return (f"percentile {PERCENTILES[0]:g}",)
     if method != AUTO:
         return (method,)
-    return (*(f"percentile {p:g}" for p in PERCENTILES), "minmax", "wide", "mse", "entropy")
+    return ("wide", "minmax", *(f"percentile {p:g}" for p in PERCENTILES), "mse", "entropy")
 
 
-def range_by(rule: str, values: Array) -> Range:
+def range_by(rule: str, seen: Observation) -> Range:
     """The range that a rule gives for these values; 0 is always within."""
-    flat = values.reshape(-1)
+    flat = seen.values
     full = (float(flat.min(initial=0.0)), float(flat.max(initial=0.0)))
     if full[0] == full[1] or rule == "minmax":
         return full
     if rule == "wide":
-        return full[0] * MARGIN, full[1] * MARGIN
+        return (full[0] - MARGIN * seen.spread[0] * (full[0] < 0),
+                full[1] + MARGIN * seen.spread[1] * (full[1] > 0))
     if rule == "mse":
         return _least_squares(_thinned(flat), full)
     if rule == "entropy":

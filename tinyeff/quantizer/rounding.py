@@ -11,8 +11,6 @@ is moved once more to where the error is least, given all others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from tinyeff.ir import Array
@@ -20,31 +18,31 @@ from tinyeff.ir import Array
 LEVELS = 127
 """TFLite's int8 weights are symmetric: -127 to 127."""
 DAMPING = 0.01
-"""Of the mean diagonal, added to H so that it can be inverted and rare inputs do not count all."""
+"""The least part that the unit matrix has in H, so that it can be inverted."""
 BLOCK = 64
 MAX_DEPTH = 2304
 """Rows longer than this are rounded to nearest: their Hessian would not fit memory."""
 
 
-@dataclass(frozen=True, eq=False)
-class Hessian:
-    """x x' / positions of each group, (groups, depth, depth), float64, of a product's inputs."""
+def hessian_of(x: Array, centred: bool) -> Array:
+    """x x' / positions of inputs (groups, depth, positions): (groups, depth, depth), float64.
 
-    matrix: Array
-
-    @staticmethod
-    def of(x: Array) -> Hessian:
-        """From inputs of shape (groups, depth, positions)."""
-        products = np.matmul(x, x.transpose(0, 2, 1)).astype(np.float64)
-        return Hessian(products / max(1, x.shape[2]))
-
-    def damped(self) -> Array:
-        """With a part of the mean diagonal added; positive definite even where all inputs are 0."""
-        diagonal = np.einsum("gkk->gk", self.matrix)
-        extra = DAMPING * diagonal.mean(1)
-        extra = np.where(extra > 0, extra, 1.0)
-        result: Array = self.matrix + extra[:, None, None] * np.eye(self.matrix.shape[1])
-        return result
+    With `centred` the means are taken off first, where a bias takes up what an error of the weights
+    changes in the mean. Its unit is arbitrary: the mean of the diagonal is 1. The fewer positions
+    there are for each row, the more it is drawn towards the unit matrix, for which rounding to
+    nearest is best: what is not in the samples must not be taken for impossible.
+    """
+    depth, positions = x.shape[1:]
+    x = x - x.mean(2, keepdims=True) if centred else x
+    largest = np.abs(x).max((1, 2), keepdims=True)
+    x = x / np.where(largest > 0, largest, 1)
+    products = np.matmul(x, x.transpose(0, 2, 1)).astype(np.float64)
+    size = np.einsum("gkk->g", products) / depth
+    unit = np.eye(depth)
+    products /= np.where(size > 0, size, 1)[:, None, None]
+    part = max(DAMPING, depth / (depth + positions))
+    result: Array = np.where((size > 0)[:, None, None], (1 - part) * products + part * unit, unit)
+    return result
 
 
 def nearest(weights: Array, scales: Array) -> Array:

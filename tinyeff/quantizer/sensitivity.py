@@ -17,7 +17,7 @@ from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
 from tinyeff.quantizer.execution import Part, Values, inputs_of
 from tinyeff.quantizer.observation import CHUNK_VALUES, Observation, chunks
-from tinyeff.quantizer.ranges import range_by, rules
+from tinyeff.quantizer.ranges import AUTO, range_by, rules
 from tinyeff.quantizer.scales import Range, fake, quant_of
 
 CLEARLY = 0.7
@@ -119,22 +119,34 @@ def macs_of(graph: Graph) -> int:
 
 def group_range(members: list[int], rule: str, seen: dict[int, Observation]) -> Range:
     """What a rule says for a group: all of its members' ranges."""
-    ranges = [range_by(rule, seen[i].values) for i in members]
+    ranges = [range_by(rule, seen[i]) for i in members]
     return min(r[0] for r in ranges), max(r[1] for r in ranges)
 
 
 def chosen_rules(
-    search: Search | None, method: str, members: dict[int, list[int]],
+    graph: Graph, search: Search | None, method: str, members: dict[int, list[int]],
     seen: dict[int, Observation], progress: Progress,
 ) -> dict[int, str]:
     """For each group the rule whose range causes the least error at the outputs.
 
     `seen` must be of other samples than those of `search`, so that a range which fits its own
-    samples only shows as such. Without `search` each group gets the method's first rule.
+    samples only shows as such. Without `search` each group gets the method's first rule. Model
+    inputs are as the data has them: their ends are known, and often meant to be exact.
     """
     names = rules(method)
     if search is None or len(names) == 1:
-        return dict.fromkeys(members, names[0])
+        chosen = dict.fromkeys(members, names[0])
+    else:
+        chosen = _searched(search, names, members, seen, progress)
+    if method == AUTO:
+        chosen.update((g, "minmax") for g, m in members.items() if set(m) & set(graph.inputs))
+    return chosen
+
+
+def _searched(
+    search: Search, names: tuple[str, ...], members: dict[int, list[int]],
+    seen: dict[int, Observation], progress: Progress,
+) -> dict[int, str]:
     chosen = {}
     for number, (group, tensors) in enumerate(members.items()):
         quants = [quant_of(*group_range(tensors, name, seen)) for name in names]

@@ -32,7 +32,7 @@ class Effort:
 
 
 EFFORTS = {
-    "fast": Effort((Recipe("percentile", 1.0, False),), 0, 0),
+    "fast": Effort((Recipe(second_order=False),), 0, 0),
     "default": Effort((Recipe(equalization=1.0), Recipe(equalization=0.0)), 12, 10**11),
     "high": Effort(tuple(Recipe(method, equalization, second_order)
                          for method in (AUTO, "minmax") for equalization in (1.0, 0.5, 0.0)

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: MIT
+"""The quantizer against TensorFlow's converter: agreement with float, and signal to noise.
+
+    python -m benchmarks.quantizer [--effort default] [--seconds 60] [PART ...]
+
+Parts: `subsets` (ic_resnet8, six sets of calibration images, scored on all images that are left),
+`models` (shared models and five networks of keras.applications with random weights) and `damaged`
+(networks of the zoo, trained for --seconds each, whose channels are then multiplied by factors
+over three decades, with the function unchanged). Needs the shared models and data, and TensorFlow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from tinyeff.ir import Array, Graph
+from tinyeff.quantizer import quantize
+from tinyeff.quantizer.attempt import floats, int8_outputs
+from tinyeff.quantizer.equalization import Channels, with_factors
+from tinyeff.quantizer.observation import observe
+from tinyeff.quantizer.prepared import prepared
+from tinyeff.reader import parse, read, simplify, with_flatbuffer
+from tinyeff.worker import run_job
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("TINYEFF_SHARED") or ROOT.parent / "shared")
+CALIBRATION = 64
+IMAGE = {"input_shape": (96, 96, 3)}
+RANDOM = {
+    "MobileNet": {**IMAGE, "alpha": 0.25},
+    "MobileNetV2": {**IMAGE, "alpha": 0.35},
+    "MobileNetV3Small": {**IMAGE, "alpha": 0.75, "include_preprocessing": False},
+    "EfficientNetB0": {"input_shape": (64, 64, 3)},
+    "DenseNet121": {"input_shape": (64, 64, 3)},
+}
+TRAINED = {name: {"width": 0.35 if name != "mobilenet_v3_small" else 0.75, "resolution": 32}
+           for name in ("mobilenet_v1", "mobilenet_v2", "mobilenext", "mobilenet_v3_small")}
+
+
+def signal_to_noise(expected: Array, found: Array) -> float:
+    """In dB, over all values."""
+    noise = np.square(found.astype(np.float64) - expected).sum()
+    return float(10 * np.log10(np.square(expected, dtype=np.float64).sum() / max(noise, 1e-300)))
+
+
+def agreement(expected: Array, found: Array) -> float:
+    """In percent: samples with the same largest output."""
+    a, b = (x.reshape(len(x), -1).argmax(1) for x in (expected, found))
+    return float(100 * (a == b).mean())
+
+
+def images(name: str) -> tuple[Array, Array]:
+    """CIFAR-10 images as float32 (count, 32, 32, 3), 0 to 255, and their labels."""
+    with np.load(SHARED / "data" / f"cifar10_{name}.npz") as file:
+        return file["images"].astype(np.float32), file["labels"].astype(np.int64)
+
+
+def enlarged(x: Array, size: int) -> Array:
+    """Images stretched to size x size, bilinear, with a batch dimension for each."""
+    place = np.clip((np.arange(size) + 0.5) * x.shape[1] / size - 0.5, 0, x.shape[1] - 1)
+    low = place.astype(np.int64)
+    high, part = np.minimum(low + 1, x.shape[1] - 1), (place - low).astype(np.float32)
+    rows = x[:, low] * (1 - part)[:, None, None] + x[:, high] * part[:, None, None]
+    left, right = rows[:, :, low] * (1 - part)[:, None], rows[:, :, high] * part[:, None]
+    result: Array = (left + right)[:, None]
+    return result
+
+
+def converted(graph: Graph, samples: Array) -> Graph:
+    """Quantized by TensorFlow's converter."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "float.tflite").write_bytes(graph.source.flatbuffer)
+        np.save(folder / "input_0.npy", samples)
+        run_job("benchmarks.tensorflow_quantizer", folder, {"inputs": 1}, graph.source.name)
+        return simplify(parse((folder / "int8.tflite").read_bytes(), graph.source.name))
+
+
+def outputs(graph: Graph, samples: Array) -> Array:
+    """Of a float graph, (count, values)."""
+    plain = prepared(graph)
+    return floats(plain, (samples,))[0].reshape(len(samples), -1)
+
+
+def int8(graph: Graph, samples: Array) -> Array:
+    """Of an int8 graph as reals, (count, values)."""
+    return int8_outputs(simplify(graph), (samples,))[0].reshape(len(samples), -1)
+
+
+def compare_subsets(effort: str) -> Iterator[str]:
+    """ic_resnet8: each line a calibration set, then mean and spread."""
+    graph = read(SHARED / "models" / "ic_resnet8.h5")
+    (calibration, known), (test, labels) = images("calibration"), images("eval")
+    everything = np.concatenate([test, calibration])[:, None]
+    truth = np.concatenate([labels, known])
+    expected = outputs(graph, everything)
+    right = np.mean(expected[:len(test)].argmax(1) == labels)
+    yield f"ic_resnet8, float: top-1 {right:.2%} of {len(test)} evaluation images"
+    sets = [(f"64, seed {seed}", np.random.default_rng(seed).permutation(512)[:CALIBRATION])
+            for seed in range(5)] + [("all 512", np.arange(512))]
+    found: dict[str, list[float]] = {"ours": [], "converter": []}
+    for title, chosen in sets:
+        left = np.setdiff1d(np.arange(len(everything)), len(test) + chosen)
+        samples = calibration[chosen][:, None]
+        cells = []
+        for name, made in (("ours", quantize(graph, (samples,), effort=effort)),
+                           ("converter", converted(graph, samples))):
+            got, want = int8(made, everything[left]), expected[left]
+            found[name].append(agreement(want, got))
+            top = np.mean(got[:len(test)].argmax(1) == truth[left][:len(test)])
+            cells.append(f"{name} {found[name][-1]:.2f} % agree, {signal_to_noise(want, got):.1f} "
+                         f"dB, top-1 {top:.2%}")
+        yield f"  {title:12} {'; '.join(cells)}"
+    for name, values in found.items():
+        yield (f"  {name}: mean {np.mean(values):.2f} %, from {min(values):.2f} to "
+               f"{max(values):.2f} %")
+
+
+def cases(folder: Path) -> Iterator[tuple[str, Graph, Array, Array]]:
+    """(name, float graph, calibration, evaluation)."""
+    calibration, test = images("calibration")[0], images("eval")[0]
+    yield ("ic_resnet8", read(SHARED / "models" / "ic_resnet8.h5"),
+           calibration[:CALIBRATION, None], test[:, None])
+    yield ("vww_96", read(SHARED / "models" / "vww_96.h5"),
+           enlarged(calibration[:CALIBRATION], 96) / 255, enlarged(test[:128], 96) / 255)
+    with np.load(SHARED / "data" / "ad_normal_windows.npz") as file:
+        windows = file[file.files[0]].astype(np.float32).reshape(-1, 1, 640)
+    yield ("ad_autoencoder", read(SHARED / "models" / "ad_autoencoder.h5"), windows[::2],
+           windows[1::2])
+    for name in RANDOM:
+        graph = read(folder / f"{name}.keras")
+        size = graph.tensors[graph.inputs[0]].shape[1]
+        scale, offset = (1.0, 0.0) if name == "EfficientNetB0" else (1 / 127.5, -1.0)
+        yield (name, graph, enlarged(calibration[:CALIBRATION], size) * np.float32(scale) + offset,
+               enlarged(test[:128], size) * np.float32(scale) + offset)
+
+
+def compare_models(effort: str) -> Iterator[str]:
+    """A line for each model, then the median."""
+    differences = []
+    yield "signal to noise at the output, dB     ours  converter  difference   agreement  seconds"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        calibration, labels = images("calibration")
+        made = enlarged(calibration[:CALIBRATION], 96)[:, 0] / 127.5 - 1
+        np.save(folder / "images.npy", made)
+        np.save(folder / "labels.npy", labels[:CALIBRATION])
+        run_job("benchmarks.networks", folder, {"random": RANDOM, "trained": {}, "seconds": 0},
+                "networks")
+        for title, graph, samples, test in cases(folder):
+            expected = outputs(graph, test)
+            begin = time.process_time()
+            ours = int8(quantize(graph, (samples,), effort=effort), test)
+            seconds = time.process_time() - begin
+            theirs = int8(converted(graph, samples), test)
+            values = signal_to_noise(expected, ours), signal_to_noise(expected, theirs)
+            differences.append(values[0] - values[1])
+            yield (f"  {title:32} {values[0]:7.2f}  {values[1]:9.2f}  {differences[-1]:+10.2f}   "
+                   f"{agreement(expected, ours):7.2f} %  {seconds:7.1f}")
+    yield f"  median {np.median(differences):+.2f}, least {min(differences):+.2f}"
+
+
+def damaged(graph: Graph, samples: tuple[Array, ...], seed: int = 0) -> Graph:
+    """The float graph with channels multiplied by factors over three decades.
+
+    Channels are only made smaller, since ReLU6 would cut off larger ones; those that reach it stay.
+    """
+    graph = prepared(graph)
+    channels = Channels(graph)
+    factors = 10 ** np.random.default_rng(seed).uniform(-3, 0, len(channels.parent))
+    seen = observe(graph, samples)
+    stays = channels.blocked.copy()
+    for op in graph.ops:
+        if getattr(op.attrs, "activation", "none") == "relu6" or op.kind == "RELU6":
+            i = op.outputs[0]
+            stays[np.unique(channels.parent[channels.of(i)][seen[i].peaks >= 6])] = True
+    factors = np.where(stays[channels.parent], 1.0, factors[channels.parent])
+    return with_flatbuffer(with_factors(graph, channels, factors))
+
+
+def compare_damaged(effort: str, seconds: float) -> Iterator[str]:
+    """A line for each network."""
+    yield f"damaged, after {seconds:g} s of training       agreement  dB   converter: agreement  dB"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (calibration, labels), (test, _) = images("calibration"), images("eval")
+        np.save(folder / "images.npy", calibration / 127.5 - 1)
+        np.save(folder / "labels.npy", labels)
+        report = run_job("benchmarks.networks", folder,
+                         {"random": {}, "trained": TRAINED, "seconds": seconds}, "networks")
+        x = test[:, None] / 127.5 - 1
+        samples = calibration[:CALIBRATION, None] / 127.5 - 1
+        for title in TRAINED:
+            graph = read(folder / f"{title}.keras")
+            expected = outputs(graph, x)
+            broken = damaged(graph, (calibration[:, None] / 127.5 - 1,))
+            same = signal_to_noise(expected, outputs(broken, x))
+            ours = int8(quantize(broken, (samples,), effort=effort), x)
+            theirs = int8(converted(broken, samples), x)
+            yield (f"  {title:32} {agreement(expected, ours):7.2f} %  "
+                   f"{signal_to_noise(expected, ours):5.1f}  {agreement(expected, theirs):10.2f} % "
+                   f"{signal_to_noise(expected, theirs):6.1f}   (damaged float {same:.0f} dB, "
+                   f"{report['right'][title]:.0%} of the training images right)")
+
+
+def main() -> None:
+    """Print the parts that are asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quantizer", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=["subsets", "models", "damaged", []])
+    parser.add_argument("--effort", default="default")
+    parser.add_argument("--seconds", type=float, default=60)
+    arguments = parser.parse_args()
+    parts = {"subsets": lambda: compare_subsets(arguments.effort),
+             "models": lambda: compare_models(arguments.effort),
+             "damaged": lambda: compare_damaged(arguments.effort, arguments.seconds)}
+    for name in arguments.parts or parts:
+        for line in parts[name]():
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
