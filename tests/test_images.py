@@ -11,9 +11,10 @@ import pytest
 from tests.shared import needs
 from tinyeff import images
 from tinyeff.errors import UsageError
+from tinyeff.ir import Array
 
 
-def write(path: Path, values: np.ndarray) -> None:  # type: ignore[type-arg]
+def write(path: Path, values: Array) -> None:
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
