@@ -2,6 +2,7 @@
 """Memory, code size and planning time of models, one line each: `make bench`.
 
     python -m benchmarks [MODEL ...]
+    python -m benchmarks compare OLD.json NEW.json    (see benchmarks/compare.py)
 
 Without models: the example, and the int8 models in ../shared/models or in TINYEFF_SHARED, where
 they are there. Code is compiled for a Cortex-M4 where arm-none-eabi-gcc is installed.
@@ -13,6 +14,7 @@ import argparse
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -69,7 +71,15 @@ def row(model: Path) -> tuple[str, ...]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table, or compare two files of figures."""
+    if sys.argv[1:2] == ["compare"]:
+        from benchmarks.compare import compare
+
+        parser = argparse.ArgumentParser(prog="python -m benchmarks compare")
+        parser.add_argument("old", type=Path)
+        parser.add_argument("new", type=Path)
+        files = parser.parse_args(sys.argv[2:])
+        sys.exit(compare(files.old, files.new))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("models", nargs="*", type=Path)
     models = parser.parse_args().models or default_models()

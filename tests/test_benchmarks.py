@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +44,48 @@ def test_instructions_are_counted() -> None:
     found = cells("benchmarks.emulation")
     instructions, macs = (int(found[n].replace(",", "")) for n in ("instructions", "MACs"))
     assert macs < instructions < 100 * macs
+
+
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The file and the tables of `benchmarks.work` for the example."""
+    needs("arm-none-eabi-gcc", "unicorn")
+    path = tmp_path_factory.mktemp("bench") / "work.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.work", "--cpu", "cortex-m4", "--json", str(path),
+         str(MODEL)], cwd=CHECKOUT, check=True, capture_output=True, text=True)
+    return path, done.stdout
+
+
+def compared(old: Path, new: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "benchmarks", "compare", str(old), str(new)],
+                          cwd=CHECKOUT, check=False, capture_output=True, text=True)
+
+
+def test_work_is_written_and_shown(figures: tuple[Path, str]) -> None:
+    path, text = figures
+    runs = {(r["strategy"], r["optimize"]): r for r in json.loads(path.read_text())["runs"]}
+    layered = runs["per-layer", "balanced"]
+    assert sum(x["instructions"] for x in layered["layers"]) == layered["instructions"]
+    assert sum(x["macs"] for x in layered["layers"]) == compile_model(MODEL).plan.macs
+    assert f"{layered['instructions']:,}" in text
+    assert runs["per-layer", "size"]["code_bytes"] < layered["code_bytes"]
+    assert runs["stream", "balanced"]["activation_bytes"] < layered["activation_bytes"]
+    assert "depthwise 3x3" in text
+
+
+def test_two_runs_are_compared(figures: tuple[Path, str], tmp_path: Path) -> None:
+    path, _ = figures
+    same = compared(path, path)
+    assert same.returncode == 0, same.stderr
+    assert "4 runs compared, 0 changed" in same.stdout
+    value = json.loads(path.read_text())
+    value["runs"][0]["instructions"] += 1000
+    (tmp_path / "slower.json").write_text(json.dumps(value))
+    worse = compared(path, tmp_path / "slower.json")
+    assert worse.returncode == 1
+    assert "1 changed, 1 worse" in worse.stdout
+    assert compared(tmp_path / "slower.json", path).returncode == 0
+    broken = compared(path, CHECKOUT / "README.md")
+    assert broken.returncode == 2
+    assert "benchmarks.work" in broken.stderr
