@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import socket
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -101,11 +102,14 @@ class Board:
     """A firmware behind a TCP port; use it as a context manager.
 
     `unplug` cuts the connection; with `reset` the program starts anew as well, as after a loss of
-    power. `binary` can be exchanged for another firmware meanwhile.
+    power. With `half_duplex` bytes take as long as at 115,200 baud, and the board does not hear
+    while it speaks. `binary` can be exchanged for another firmware meanwhile.
     """
 
-    def __init__(self, binary: Path, line: Line | None = None) -> None:
-        self.binary, self.line = binary, line or Line()
+    def __init__(
+        self, binary: Path, line: Line | None = None, half_duplex: bool = False
+    ) -> None:
+        self.binary, self.line, self.half_duplex = binary, line or Line(), half_duplex
         self.connections = 0
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
@@ -137,8 +141,9 @@ class Board:
             self._start()
 
     def _start(self) -> None:
-        self._program = subprocess.Popen([str(self.binary)], stdin=subprocess.PIPE,
-                                         stdout=subprocess.PIPE, bufsize=0)
+        mode = {"TE_HALF_DUPLEX": "1"} if self.half_duplex else {}
+        self._program = subprocess.Popen([str(self.binary)], stdin=subprocess.PIPE, bufsize=0,
+                                         stdout=subprocess.PIPE, env={**os.environ, **mode})
         self._thread(self._from_board, self._program)
 
     def _stop(self) -> None:
@@ -171,7 +176,17 @@ class Board:
                 for seconds, part in self.line.pass_on(data):
                     time.sleep(seconds)
                     assert self._program.stdin is not None
-                    self._program.stdin.write(part)
+                    for piece in self._paced(part):
+                        self._program.stdin.write(piece)
+
+    def _paced(self, data: bytes) -> Iterator[bytes]:
+        """`data` at once, or byte by byte as it comes over a wire."""
+        if not self.half_duplex:
+            yield data
+            return
+        for byte in data:
+            time.sleep(87e-6)
+            yield bytes([byte])
 
     def _from_board(self, program: subprocess.Popen[bytes]) -> None:
         assert program.stdout is not None

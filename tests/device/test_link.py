@@ -218,6 +218,17 @@ def test_one_percent_of_each_fault_at_once(small: Expected) -> None:
 
 
 @pytest.mark.slow
+def test_a_board_that_does_not_hear_while_it_speaks(small: Expected) -> None:
+    """Asking again at once would talk into what the board says of the noise, on and on."""
+    line = Line(**NOISY, seed=6)
+    with Board(small.firmware.binary, line, half_duplex=True) as board, link_to(board) as link:
+        for n in range(50):
+            assert link.infer(small.samples[n]).output == small.outputs[n]
+        assert link.trace(small.samples[0])
+    assert line.faults > 50
+
+
+@pytest.mark.slow
 def test_traces_arrive_whole_over_a_noisy_line(small: Expected) -> None:
     with Board(small.firmware.binary) as board, link_to(board) as link:
         clean = link.trace(small.samples[0])

@@ -33,6 +33,8 @@ RUN_PATIENCE_SECONDS = 60.0
 REOPEN_SECONDS = 0.1
 MANY_RESTARTS = 1000
 UNKNOWN_RUN_SECONDS = 0.2
+LONGEST_CHATTER = 5.0
+"""Bytes that arrive without making sense put off the next attempt by so many seconds at most."""
 
 
 class RefusedError(Exception):
@@ -277,18 +279,19 @@ class Link:
         """
         self._sequence = (self._sequence + 1) & 0xFFFF_FFFF
         frame, limit = Frame(kind, self._sequence, payload), (patience or self._patience)
-        data, attempt, unheard, limit = encode(frame), 0, 0, limit + 3 * extra
+        data, attempt, limit = encode(frame), 0, limit + 3 * extra
         while attempts is None or attempt < attempts:
             started = time.monotonic()
             if self._silent_since is None:
                 self._silent_since = started
             if started - self._silent_since > limit:
                 raise BoardError(_silence(limit, self._identity))
-            wait = self._pace.wait(unheard, len(data) + m.HEAD_BYTES) + extra
+            wait = self._pace.wait(len(data) + m.HEAD_BYTES) + extra
             answer = self._exchange(frame, data, wait, on_part)
             attempt += 1
-            unheard += time.monotonic() - started >= wait
-            if answer is not None:
+            if answer is None:
+                self._pace.unheard(time.monotonic() - started >= wait)
+            else:
                 self._pace.heard(time.monotonic() - started, attempt, extra > 0)
                 return answer
         raise LostError
@@ -296,16 +299,23 @@ class Link:
     def _exchange(
         self, frame: Frame, data: bytes, wait: float, on_part: Callable[[Frame], None] | None
     ) -> bytes | None:
-        """Send once and listen; None where nothing came, or something was damaged."""
+        """Send once and listen for `wait` seconds; None where no answer came.
+
+        After damage the end comes as soon as the line is quiet, and never before: a board that
+        speaks does not hear.
+        """
         try:
             stream = self._opened()
             stream.write(data)
             deadline = time.monotonic() + wait
-            while (left := deadline - time.monotonic()) > 0:
-                for found in self._reader.feed(stream.read_some(left)):
+            latest = deadline + LONGEST_CHATTER
+            while (left := min(deadline, latest) - time.monotonic()) > 0:
+                arrived = stream.read_some(left)
+                quiet = time.monotonic() + self._pace.quiet
+                deadline = max(deadline, quiet) if arrived else deadline
+                for found in self._reader.feed(arrived):
                     if found is None or found.kind == Kind.NOISE:
-                        if on_part is None:
-                            return None  # asking again is faster than waiting
+                        deadline = quiet if on_part is None else deadline
                         continue
                     answer = self._matching(frame, found)
                     if answer is not None:
@@ -313,7 +323,7 @@ class Link:
                     if on_part and (found.kind, found.sequence) == (Kind.TRACED, frame.sequence):
                         on_part(found)
                         self._silent_since = None
-                        deadline = time.monotonic() + wait
+                        deadline, latest = quiet + wait, quiet + wait + LONGEST_CHATTER
         except OSError as error:
             self._lost(error)
         return None

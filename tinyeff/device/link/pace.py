@@ -6,6 +6,8 @@ from __future__ import annotations
 FIRST_SECONDS = 0.25
 LEAST_SECONDS = 0.008
 MOST_SECONDS = 2.0
+SHORTEST_QUIET, LONGEST_QUIET = 0.002, 0.02
+MOST_UNHEARD = 30
 SECONDS_PER_BYTE = 10 / 115_200
 """Eight bits, start and stop at the slowest speed in use."""
 FIRST_CHUNK, LEAST_CHUNK, CHUNK_STEP = 64, 16, 16
@@ -20,9 +22,10 @@ class RoundTrip:
     def __init__(self) -> None:
         self._mean: float | None = None
         self._deviation = 0.0
+        self._unheard = 0
 
-    def wait(self, unheard: int, size_bytes: int) -> float:
-        """Seconds to wait for the answer to `size_bytes`, after none came `unheard` times."""
+    def wait(self, size_bytes: int) -> float:
+        """Seconds to wait for the answer to `size_bytes`."""
         if self._mean is None:
             base = FIRST_SECONDS
         else:
@@ -30,10 +33,21 @@ class RoundTrip:
             # A link that answers in less than the bytes would take is no serial line.
             base += size_bytes * SECONDS_PER_BYTE * min(1.0, self._mean / 0.01)
         # Doubled each third time: on a noisy line most attempts are lost, not late.
-        return min(MOST_SECONDS, base * 2.0 ** (unheard // 3))
+        return min(MOST_SECONDS, base * 2.0 ** (self._unheard // 3))
+
+    @property
+    def quiet(self) -> float:
+        """Seconds without a byte after which the other end is taken to have finished."""
+        return LONGEST_QUIET if self._mean is None else min(
+            LONGEST_QUIET, max(SHORTEST_QUIET, self._mean))
+
+    def unheard(self, waited: bool) -> None:
+        """No answer came; `waited` where that was for lack of bytes, not for damaged ones."""
+        self._unheard = min(MOST_UNHEARD, self._unheard + waited)
 
     def heard(self, seconds: float, attempts: int, computed: bool) -> None:
         """An answer came after `seconds`; `computed` where that is mostly the model's run."""
+        self._unheard = 0
         if attempts > 1 or computed:
             return
         if self._mean is None:
