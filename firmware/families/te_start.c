@@ -145,7 +145,8 @@ __attribute__((used)) void te_fault(const uint32_t *frame, uint32_t exception)
     }
 }
 
-/* The stack may be what is broken: the report runs on a fresh one. */
+/* The report runs below the frame, or from the top where the stack is what is broken or too full:
+ * then it overwrites the oldest part of it. */
 __attribute__((naked, used)) void te_fault_entry(void)
 {
 #if !defined(__ARM_ARCH_6M__) && !defined(__ARM_ARCH_8M_MAIN__) && !defined(__ARM_ARCH_8_1M_MAIN__)
@@ -157,8 +158,15 @@ __attribute__((naked, used)) void te_fault_entry(void)
 #endif
     __asm volatile("mrs r0, msp\n\t"
                    "mrs r1, ipsr\n\t"
-                   "ldr r2, =te_stack_top\n\t"
-                   "msr msp, r2\n\t"
+                   "ldr r3, =te_stack_top\n\t"
+                   "ldr r2, =te_stack_bottom + 512\n\t"
+                   "cmp r0, r2\n\t"
+                   "blo 1f\n\t"
+                   "cmp r0, r3\n\t"
+                   "bls 2f\n\t"
+                   "1:\n\t"
+                   "msr msp, r3\n\t"
+                   "2:\n\t"
                    "ldr r2, =te_fault\n\t"
                    "bx r2\n\t"
                    ".ltorg" ::);

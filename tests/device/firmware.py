@@ -86,6 +86,9 @@ int main(void)
         case 'o': number(deep(100000)); break;
         case 'w': *(volatile uint32_t *)0xA0000000u = 1; break;
         case 'f': *(volatile uint32_t *)0x08000000u = 1; break;
+        case 'h':
+            for (;;) {
+            }
         default: text("?");
         }
         text("\\n");

@@ -43,6 +43,9 @@ STACK_LIMIT = 19
 IDLE_POLLS = 20_000
 """So many polls without a byte, and the program is taken to have nothing else to do."""
 
+LOOK_EVERY = 20_000_000
+"""So often a program that never asks for input is checked for whether anybody still listens."""
+
 
 class Registers:
     """The peripherals' registers, and the console among them."""
@@ -123,6 +126,11 @@ class Registers:
         timeout = 0.05 if self.polls > IDLE_POLLS else 0
         if self.polls % 16 and not timeout:
             return False
+        self.look(timeout)
+        return bool(self.waiting)
+
+    def look(self, timeout: float = 0) -> None:
+        """Take what has arrived on the console, or see that nobody is there any more."""
         if select.select([self.console], [], [], timeout)[0]:
             try:
                 data = self.console.recv(65536)
@@ -130,7 +138,6 @@ class Registers:
                 data = b""
             self.closed = not data
             self.waiting.extend(data)
-        return bool(self.waiting)
 
 
 class Board:
@@ -147,6 +154,7 @@ class Board:
         self.uc.ctl_set_exits([RETURN_PAGE])
         self.executed = 0
         self.next_interrupt = 1 << 62
+        self.next_look = self.next_stop = LOOK_EVERY
         self.invalid: tuple[int, int] | None = None
         self.exception = 0
         self.registers = Registers(job, console, lambda: self.executed)
@@ -210,7 +218,7 @@ class Board:
     def _count_blocks(self) -> None:
         def on_block(uc: Any, address: int, size: int) -> None:
             self.executed += (size & 0xFFFF_FFFF) >> 1
-            if self.executed >= self.next_interrupt:
+            if self.executed >= self.next_stop:
                 self.uc.emu_stop()
 
         try:
@@ -233,6 +241,7 @@ class Board:
         self.next_interrupt = 1 << 62
         if values.get(SYST_CSR, 0) & 3 == 3:
             self.next_interrupt = self.executed + values.get(SYST_RVR, 0) + 1
+        self.next_stop = min(self.next_interrupt, self.next_look)
 
     def _vector(self, number: int) -> int:
         table = self.job["flash"][0] + 4 * number
@@ -241,6 +250,7 @@ class Board:
     def _interrupt(self) -> None:
         """Run the handler of SysTick as the core would between two instructions."""
         self.next_interrupt += self.registers.values.get(SYST_RVR, 0) + 1
+        self.next_stop = min(self.next_interrupt, self.next_look)
         context = self.uc.context_save()
         self._set_register("LR", RETURN_PAGE | 1)
         self.uc.emu_start(self._vector(15) | 1, 0)
@@ -275,6 +285,10 @@ class Board:
                 pc = self._fault(pc)
             elif self.executed >= self.next_interrupt:
                 self._interrupt()
+            elif self.executed >= self.next_look:
+                self.registers.look()
+                self.next_look = self.executed + LOOK_EVERY
+                self.next_stop = min(self.next_interrupt, self.next_look)
 
     def _fault(self, pc: int) -> int:
         """What the core does on a fault: a frame on the stack, and on to the handler."""
