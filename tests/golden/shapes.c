@@ -516,7 +516,7 @@ static int8_t *output_row(const te_output *out, const memories *m, int32_t row, 
                           int32_t x0)
 {
     const te_place *p = &places[out->place];
-    int32_t origin = OUTPUT_INNER ? x0 : 0;
+    const int32_t origin = OUTPUT_INNER ? x0 : 0;
     return m->write[p->memory] + row_start(p, row) + (x - origin) * p->pixel_bytes;
 }
 

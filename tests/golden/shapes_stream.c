@@ -519,7 +519,7 @@ static int8_t *output_row(const te_output *out, const memories *m, int32_t row, 
                           int32_t x0)
 {
     const te_place *p = &places[out->place];
-    int32_t origin = out->inner ? x0 : 0;
+    const int32_t origin = out->inner ? x0 : 0;
     return m->write[p->memory] + row_start(p, row) + (x - origin) * p->pixel_bytes;
 }
 
@@ -531,8 +531,9 @@ static void *private_memory(const memories *m, int32_t start)
 /* The image column that the rows of an input begin with. */
 static int32_t origin_of(const te_input *in, const memories *m, const tile *tiles)
 {
+    const int32_t producer = in->producer;
     (void)m;
-    return in->producer >= 0 ? tiles[in->producer].x0 : 0;
+    return producer >= 0 ? tiles[producer].x0 : 0;
 }
 
 /* floor((y * step + offset) / divisor) */

@@ -73,6 +73,7 @@ def _multipliers(factors: tuple[float, float], shift: int) -> Iterator[tuple[int
 
 
 def _middle(first: int, last: int) -> int:
-    """Of an interval, one end of which may be open."""
+    """A number inside of an interval, both ends of which may be open."""
     limit = 1 << SUM_BITS - 1
-    return (max(first, -limit) + min(last, limit)) // 2
+    middle = (max(first, -limit) + min(last, limit)) // 2
+    return min(max(middle, first), last)  # all of the interval may lie beyond the limit
