@@ -374,6 +374,7 @@ class Ending:
 
     def _below(self, first: int, number: int, out_row_bytes: int, recomputed: int | None) -> int:
         space, source = self._space, self._space.buffers[number]
+        assert self._end is not None
         low = np.full(len(self._rows), source.ring_rows, np.int64)
         for op, window in space.readers[number]:
             if first <= op < self._last:
@@ -384,6 +385,7 @@ class Ending:
                     window = next(w for b, w in space.layers[reader].reads if b == result)
                 done = self._done[reader]
                 needed = (done * window.step + window.offset) // window.divisor
+                needed = needed + (reader == self._end.op and number in space.layers[op].overwrites)
                 rows = space.layers[reader].rows
                 needed = np.where(done < rows, np.maximum(needed, 0), NOBODY)
                 low = np.minimum(low, needed)

@@ -51,7 +51,7 @@ def measure(space: Space, piece: Piece, memory: Lifetimes) -> Stream:
     graph, names = space.graph, Renaming(space.graph)
     segment = space.segment(piece.first, piece.last, piece.config)
     groups = schedule(graph, (segment,), space.variants, (False,) * len(graph.ops))[0]
-    run = simulate(graph, names, groups)
+    run = simulate(graph, names, groups, space.variants)
     extents = [list(_extents(g, rows)) for g, rows in zip(groups, run.rows, strict=True)]
     apart = {(memory.home[w], memory.home[r]): below for (w, r), below in run.below.items()}
     used = frozenset(memory.home[t] for g in groups for s in g.stages

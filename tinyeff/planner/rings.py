@@ -13,10 +13,10 @@ input: a row that is written may overlap only input rows that nobody reads any m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tinyeff.ir import Graph, Window
+from tinyeff.ir import Graph, Variant, Window
 from tinyeff.planner import sizes
 from tinyeff.schedule import PUSHED, Renaming, StageGroup, pull_order
 
@@ -59,8 +59,31 @@ class Run:
     rows: tuple[int, ...]
 
 
+def overwrites(
+    graph: Graph, names: Renaming, variants: Sequence[Variant], group: StageGroup
+) -> frozenset[int]:
+    """Tensors that the group's output may be written over pixel by pixel.
+
+    Only its last stage reads them, the same pixel for each pixel, in an order that its variant
+    promises.
+    """
+    last = group.stages[-1]
+    if last.op < 0 or last.form != "rows" or len(last.outputs) > 1 or not variants[
+            last.op].consumes:
+        return frozenset()
+    output = graph.tensors[last.outputs[0]]
+    alike = {names.root(o.tensor) for o in last.operands
+             if (o.window, o.columns) == (Window(), Window())
+             and (o.rows, o.pixels) == (output.rows, output.pixels)
+             and graph.tensors[o.tensor].shape == output.shape
+             and graph.tensors[o.tensor].dtype == output.dtype}
+    others = {names.root(o.tensor) for s in group.stages for o in s.operands
+              if s is not last or (o.window, o.columns) != (Window(), Window())}
+    return frozenset(alike - others)
+
+
 def simulate(
-    graph: Graph, names: Renaming, groups: tuple[StageGroup, ...]
+    graph: Graph, names: Renaming, groups: tuple[StageGroup, ...], variants: Sequence[Variant]
 ) -> Run:
     """Run a segment's order and see what it holds."""
     who = readers(groups)
@@ -69,6 +92,7 @@ def simulate(
     done = [0] * len(groups)
     rings = dict.fromkeys(made, 1)
     below: dict[tuple[int, int], int] = {}
+    root_over = [overwrites(graph, names, variants, g) for g in groups]
     again = bool(groups) and len(groups[-1].stripes) > 1  # the next stripe reads all rows anew
     for number, y0, y1 in pull_order(groups):
         for tensor, top, end in _written(graph, groups[number], y0, y1):
@@ -78,7 +102,9 @@ def simulate(
             row = sizes.row_bytes(graph.tensors[tensor])
             for other in outside:
                 source = graph.tensors[other]
-                low = min(min(r.lowest(groups, done) for r in who[other]), source.rows)
+                over = root_over[number]
+                low = min(min(r.lowest(groups, done) if r.group != number or other not in over
+                              else y1 for r in who[other]), source.rows)
                 low = 0 if again else low
                 apart = end * row - low * sizes.row_bytes(source)
                 below[root, other] = max(below.get((root, other), -sizes.size_bytes(source)), apart)

@@ -27,7 +27,7 @@ from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
 from tinyeff.planner import sizes
 from tinyeff.planner.lifetimes import Lifetimes, form_of
-from tinyeff.planner.rings import simulate
+from tinyeff.planner.rings import overwrites, simulate
 from tinyeff.schedule import Renaming, StageGroup, activations, schedule
 
 Rows = npt.NDArray[np.int64]
@@ -43,7 +43,8 @@ class Layer:
     """An operator as the search sees it; `rows` is the height of the map that it steps through.
 
     `reads` are (buffer, rows needed per row), `takes` (buffer, its pixels, columns needed per
-    column) of every operand; `result` is the buffer that it writes. `feeds` says
+    column) of every operand; `result` is the buffer that it writes, `overwrites` are those that
+    it may write over pixel by pixel. `feeds` says
     that the next operator takes its output pixel by pixel and nobody else reads it; `expands` that
     it works pixel by pixel and only the next operator, a window over rows, reads it.
     """
@@ -62,6 +63,7 @@ class Layer:
     columns: Window = Window()
     pixel_bytes: int = 0
     takes: tuple[tuple[int, int, Window], ...] = ()
+    overwrites: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,8 @@ class Space:
             self._home[op.outputs[0]], variant.scratch_bytes, variant.state_bytes,
             operator_of(op.kind).macs(node), columns=columns,
             pixel_bytes=sizes.pixel_bytes(graph.tensors[op.outputs[0]]),
+            overwrites=frozenset(self._home[t] for t in overwrites(
+                graph, self._names, self.variants, group)),
             takes=tuple((self._home[o.tensor], o.pixels, o.columns)
                         for o in group.stages[0].operands),
         )
@@ -225,7 +229,7 @@ class Space:
 
     def _rings_of(self, segment: Segment) -> dict[int, int]:
         groups = schedule(self.graph, (segment,), self.variants, (False,) * len(self.layers))[0]
-        rings = simulate(self.graph, self._names, groups).rings
+        rings = simulate(self.graph, self._names, groups, self.variants).rings
         return {self._home[tensor]: rows for tensor, rows in rings.items()}
 
     def runs(self) -> Iterator[tuple[int, int]]:
