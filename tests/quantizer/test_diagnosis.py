@@ -66,6 +66,7 @@ def files(tmp_path: Path) -> tuple[str, str]:
     return str(model), str(data)
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_page_and_json(
     files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -126,8 +126,7 @@ class Calibration:
         quant = self.quants[op.inputs[known.data_input]]
         count = products.groups_of(op.kind, tensor.shape, node.input(known.data_input).channels)
         grouped = products.to_groups(op.kind, tensor.data.astype(np.float64), count)
-        least = np.maximum(np.abs(bias) / (quant.scale * BIAS_STEPS), 1e-12 / quant.scale)
-        least = least.reshape(grouped.shape[:2])
+        least = (np.abs(bias) / (quant.scale * BIAS_STEPS)).reshape(grouped.shape[:2])
         depth = grouped.shape[2]
         if not (self.how.second_order and products.has_patches(op.kind)
                 and depth <= rounding.MAX_DEPTH):

@@ -72,12 +72,19 @@ def inputs_of(graph: Graph, ops: tuple[Op, ...]) -> tuple[int, ...]:
 
 
 def _interpreter(flatbuffer: bytes) -> Any:
-    """LiteRT's interpreter with its fastest kernels, ready to run."""
+    """LiteRT's interpreter with its fastest kernels that take the model, ready to run."""
     # Imported late: it costs a third of a second that planning need not pay.
-    from ai_edge_litert.interpreter import Interpreter
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    with _silence():
-        interpreter: Any = Interpreter(model_content=flatbuffer, num_threads=1)
+    interpreter: Any
+    try:
+        with _silence():
+            interpreter = Interpreter(model_content=flatbuffer, num_threads=1)
+            interpreter.allocate_tensors()
+    except RuntimeError:  # XNNPACK takes no int8 model with extreme scales
+        interpreter = Interpreter(
+            model_content=flatbuffer, num_threads=1,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
         interpreter.allocate_tensors()
     return interpreter
 

@@ -19,6 +19,8 @@ LEVELS = 127
 """TFLite's int8 weights are symmetric: -127 to 127."""
 DAMPING = 0.01
 """The least part that the unit matrix has in H, so that it can be inverted."""
+SMALLEST = 1e-30
+"""Weights below so many are none: their scale could not be held in float32."""
 BLOCK = 64
 MAX_DEPTH = 2304
 """Rows longer than this are rounded to nearest: their Hessian would not fit memory."""
@@ -52,8 +54,13 @@ def nearest(weights: Array, scales: Array) -> Array:
 
 
 def largest_scales(weights: Array, least: Array) -> Array:
-    """Scales that hold every weight, at least `least`; (groups, outputs)."""
-    result: Array = np.maximum(np.abs(weights).max(2, initial=0.0) / LEVELS, least)
+    """Scales that hold every weight, at least `least`; (groups, outputs).
+
+    An output without weights gets the largest scale of all outputs, or 1.
+    """
+    scales = np.maximum(np.abs(weights).max(2, initial=0.0) / LEVELS, least)
+    scales = np.where(scales < SMALLEST, 0.0, scales)
+    result: Array = np.where(scales > 0, scales, scales.max(initial=0.0) or 1.0)
     return result
 
 
