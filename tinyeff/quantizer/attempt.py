@@ -19,7 +19,6 @@ from tinyeff.quantizer.observation import Observation, observe
 from tinyeff.quantizer.ranges import AUTO
 from tinyeff.quantizer.scales import groups_of, quant_of
 from tinyeff.quantizer.sensitivity import (
-    CLEARLY,
     Progress,
     Search,
     before_squashing,
@@ -32,6 +31,8 @@ from tinyeff.quantizer.sensitivity import (
 from tinyeff.quantizer.settings import Effort, Recipe
 
 MOST_DOUBLINGS = 64
+RECIPE_CLEARLY = 0.7
+"""Another recipe than the usual one must have less than this part of its error."""
 HELD_BACK = 3
 """Ranges are tried out on one sample in three, which took no part in finding them."""
 
@@ -145,5 +146,5 @@ def best_recipe(
         made = attempt(graph, recipe, first, effort, progress)
         found = int8_outputs(before_squashing(made.result), second)
         errors.append(output_error(found, expected))
-    errors[0] *= CLEARLY  # the usual recipe, unless another is clearly better
+    errors[0] *= RECIPE_CLEARLY  # the usual recipe, unless another is clearly better
     return effort.recipes[int(np.argmin(errors))]

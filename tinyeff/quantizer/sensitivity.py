@@ -20,7 +20,7 @@ from tinyeff.quantizer.observation import CHUNK_VALUES, Observation, chunks
 from tinyeff.quantizer.ranges import AUTO, range_by, rules
 from tinyeff.quantizer.scales import Range, fake, quant_of
 
-CLEARLY = 0.7
+CLEARLY = 0.5
 """On few samples errors differ by chance; less than this part of the usual rule's is better."""
 
 Progress = Callable[[int, int], None]
