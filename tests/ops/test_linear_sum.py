@@ -88,3 +88,9 @@ def test_cases_reach_the_dsp_kernels(kind: str) -> None:
     names = [operator_of(kind).variants(n, target_for("cortex-m4"))[0].name
              for _, n, _ in cases(kind)]
     assert names.count("dsp") > len(names) / 2
+
+
+def test_cases_of_add_reach_the_kernel_in_steps() -> None:
+    seen = {(v.name, n.attrs.activation) for _, n, _ in cases("ADD")
+            for v in operator_of("ADD").variants(n, target_for("cortex-m4"))}
+    assert ("dsp_steps", "none") in seen
