@@ -10,13 +10,14 @@ static inline void multiply_values(const te_mul_dsp_params *p, const int8_t *x, 
 {
     const int32_t x_step = p->in1_step;
     const int32_t y_step = p->in2_step;
-    const int32_t x_zero = p->in1_zero_point * 2;
+    const int32_t two = p->two;
+    const int32_t x_base = -p->in1_zero_point * two;
     const int32_t y_zero = p->in2_zero_point;
     const int32_t multiplier = p->multiplier;
     const int32_t constant = p->constant;
     const int32_t shift = p->shift;
     for (const int8_t *end = out + n; out != end;) {
-        const int32_t product = (*x * 2 - x_zero) * (*y - y_zero);
+        const int32_t product = (*x * two + x_base) * (*y - y_zero);
         const int32_t scaled = te_smmlar(product, multiplier, constant + (product >> 31));
         int32_t value = te_ssat8(scaled >> shift);
         x += x_step;

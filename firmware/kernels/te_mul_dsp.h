@@ -21,6 +21,7 @@ typedef struct {
     int32_t in2_pitch;
     int32_t in2_step;
     int32_t in2_zero_point;
+    int32_t two; /* 2: handed in, so that compilers double and subtract in one instruction */
     int32_t multiplier;
     int32_t constant;
     int32_t shift;

@@ -77,7 +77,7 @@ class Mul(Elementwise):
         if not 1 <= -shift <= MOST_SHIFT:
             return None
         constant = (1 << -shift - 1) + (quant.zero_point << -shift)
-        return (("multiplier", multiplier), ("constant", constant), ("shift", -shift))
+        return (("two", 2), ("multiplier", multiplier), ("constant", constant), ("shift", -shift))
 
     def lower(self, node: Node[ElementwiseAttrs], variant: Variant) -> Kernel:
         if variant.name == DSP:
