@@ -58,7 +58,7 @@ class _Writer:
         for number, layer in enumerate(self.network.layers):
             for i in layer.inputs:
                 readers.setdefault(i, []).append(number)
-        takes = (kinds.Conv, kinds.Depthwise, kinds.Dense, kinds.Add)
+        takes = (kinds.Conv, kinds.Depthwise, kinds.Dense, kinds.Add, kinds.Multiply)
         return {
             i: users[0] for i, users in readers.items()
             if len(users) == 1 and isinstance(self.network.layers[i].kind, takes)
@@ -117,7 +117,7 @@ class _Writer:
                                      ElementwiseAttrs(function if last else "none"))
                 return value
             case kinds.Multiply():
-                return self._op("MUL", [*inputs], ElementwiseAttrs())
+                return self._op("MUL", [*inputs], ElementwiseAttrs(function))
             case kinds.Concat():
                 return self._op("CONCATENATION", [*inputs], ConcatenationAttrs(-1))
             case kinds.GlobalPool() if kind.keep and shapes[0] == layer.shape:
@@ -134,12 +134,13 @@ class _Writer:
         self, kind: kinds.Conv | kinds.Depthwise, x: int, shape: Shape, function: str,
     ) -> int:
         attrs = Conv2DAttrs(kind.stride, (1, 1), _padding(kind, shape), function)
-        if isinstance(kind, kinds.Depthwise):
-            weights, channels = self._zeros(1, *kind.kernel, shape[-1]), shape[-1]
+        channels = shape[-1] if isinstance(kind, kinds.Depthwise) else kind.filters
+        # Of an image of one channel a dense convolution is a depthwise one with a multiplier.
+        if isinstance(kind, kinds.Depthwise) or shape[-1] == 1:
+            name, weights = "DEPTHWISE_CONV_2D", self._zeros(1, *kind.kernel, channels)
         else:
-            channels = kind.filters
+            name = "CONV_2D"
             weights = self._zeros(channels, *kind.kernel, shape[-1] // kind.groups)
-        name = "DEPTHWISE_CONV_2D" if isinstance(kind, kinds.Depthwise) else "CONV_2D"
         return self._op(name, [x, weights, self._zeros(channels)], attrs)
 
     def _activation(self, function: str, layer: int, x: int) -> int:

@@ -3,7 +3,7 @@
 
     student = zoo.build("mobileone_s0", width=0.5, resolution=32, classes=10)
     trainer = zoo.distiller(student, teacher, temperature=4.0)
-    trainer.compile("adam", metrics=["accuracy"])
+    trainer.compile("adam", metrics=["accuracy"], jit_compile=False)
     trainer.fit(images, labels, epochs=10)          # trains `student`
     plain = zoo.fine_tune(student, images, labels)  # deployed, then trained a little more
 """
@@ -33,17 +33,23 @@ def soften(logits: Array, temperature: float) -> Array:
     return result
 
 
+def ends_in_softmax(model: Any) -> bool:
+    """True where a model's outputs are probabilities, by its last layer."""
+    last = model.layers[-1]
+    return type(last).__name__ == "Softmax" or getattr(
+        getattr(last, "activation", None), "__name__", "") == "softmax"
+
+
 def distiller(
     student: Any, teacher: Any, temperature: float = 4.0, weight: float = 1.0,
-    from_logits: bool = True,
 ) -> Any:
     """A keras.Model whose `fit` trains `student` to be right and to resemble `teacher`.
 
     The loss is H(labels, student) + weight * temperature**2 * H(teacher, student), the second of
     both outputs softened by the temperature (Hinton et al. 2015); the square keeps its gradients
-    as large as those of the first. Labels are class numbers. Both models take the same inputs and
-    end in logits, or in probabilities with `from_logits` False. `teacher` is not trained. Compile
-    it without a loss.
+    as large as those of the first. Labels are class numbers. Both models take the same inputs;
+    each may end in logits or in a softmax. `teacher` is not trained. Compile the result without a
+    loss.
 
     Raises UsageError where the outputs differ in shape or a number makes no sense.
     """
@@ -57,8 +63,10 @@ def distiller(
     ops = keras.ops
     base: Any = keras.Model
 
-    def logits(outputs: Any) -> Any:
-        return outputs if from_logits else ops.log(ops.clip(outputs, 1e-7, 1.0))
+    def logits(model: Any, outputs: Any) -> Any:
+        if not ends_in_softmax(model):
+            return outputs
+        return ops.log(ops.clip(outputs, 1e-7, 1.0))  # logits but for a constant
 
     class Distiller(base):  # type: ignore[misc]
         """Trains `student`; calling it is calling the student."""
@@ -66,16 +74,14 @@ def distiller(
         def __init__(self) -> None:
             super().__init__(name=f"{student.name}_distiller")
             self.student = student
-            self.teacher = teacher
-            teacher.trainable = False
 
         def call(self, inputs: Any, training: Any = None) -> Any:
             return self.student(inputs, training=training)
 
         def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None,
                          sample_weight: Any = None, training: bool = True) -> Any:
-            theirs = ops.softmax(logits(self.teacher(x, training=False)) / temperature)
-            ours = logits(y_pred)
+            theirs = ops.softmax(logits(teacher, teacher(x, training=False)) / temperature)
+            ours = logits(student, y_pred)
             hard = keras.losses.sparse_categorical_crossentropy(y, ours, from_logits=True)
             soft = -ops.sum(theirs * ops.log_softmax(ours / temperature), axis=-1)
             each = hard + weight * temperature ** 2 * soft
@@ -87,8 +93,7 @@ def distiller(
 
 
 def fine_tune(
-    model: Any, x: Any, y: Any = None, learning_rate: float = 1e-4, from_logits: bool = True,
-    **fit: Any,
+    model: Any, x: Any, y: Any = None, learning_rate: float = 1e-4, **fit: Any,
 ) -> Any:
     """The deployed form of `model`, trained a little more on (x, y) with class numbers as labels.
 
@@ -98,7 +103,8 @@ def fine_tune(
     keras = keras_module()
     plain = deploy(model)
     plain.compile(optimizer=keras.optimizers.SGD(learning_rate, momentum=0.9),
-                  loss=keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits),
-                  metrics=["accuracy"])
+                  loss=keras.losses.SparseCategoricalCrossentropy(
+                      from_logits=not ends_in_softmax(plain)),
+                  metrics=["accuracy"], jit_compile=False)
     plain.fit(x, y, **fit)
     return plain
