@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""A process that trains: distillation, and fine-tuning after deployment, on random data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyeff import zoo
+from tinyeff.errors import UsageError
+from tinyeff.worker import main
+from tinyeff.zoo.training import ends_in_softmax
+
+TEMPERATURE, WEIGHT = 3.0, 0.5
+
+
+def job(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
+    """What the helpers computed, beside what numpy says."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 1, (16, 8, 8, 3)).astype(np.float32)
+    y = rng.integers(0, 5, 16)
+    student, teacher = _network(keras, "none"), _network(keras, "softmax")
+    trainer = zoo.distiller(student, teacher, TEMPERATURE, WEIGHT)
+    trainer.compile(keras.optimizers.SGD(0.05), jit_compile=False)
+    expected = _loss(np.asarray(student(x)), np.log(np.asarray(teacher(x))), y)
+    found = float(trainer.evaluate(x, y, batch_size=16, verbose=0))
+    frozen = [np.array(w) for w in teacher.get_weights()]
+    before = [np.array(w) for w in student.get_weights()]
+    losses = trainer.fit(x, y, batch_size=16, epochs=12, verbose=0).history["loss"]
+    settled = [np.array(w) for w in student.get_weights()]
+    plain = zoo.fine_tune(student, x, y, epochs=2, batch_size=8, verbose=0)
+    try:
+        zoo.distiller(student, _network(keras, "none", 4))
+        refused = ""
+    except UsageError as error:
+        refused = error.message
+    return {
+        "expected": expected, "found": found, "losses": [float(v) for v in losses],
+        "teacher_moved": not _same(frozen, teacher.get_weights()),
+        "student_moved": not _same(before, settled),
+        "student_moved_by_fine_tuning": not _same(settled, student.get_weights()),
+        "plain": [type(layer).__name__ for layer in plain.layers],
+        "softmax": [ends_in_softmax(student), ends_in_softmax(teacher)], "refused": refused,
+    }
+
+
+def _network(keras: Any, last: str, classes: int = 5) -> Any:
+    layers = keras.layers
+    return keras.Sequential([
+        keras.Input((8, 8, 3)), layers.Conv2D(8, 3, use_bias=False), layers.BatchNormalization(),
+        layers.ReLU(), layers.GlobalAveragePooling2D(),
+        layers.Dense(classes, activation=None if last == "none" else last)])
+
+
+def _loss(ours: Any, theirs: Any, y: Any) -> float:
+    """H(y, Ps) + weight * T**2 * H(Pt at T, Ps at T), the mean over samples."""
+    hard = -np.log(zoo.soften(ours, 1.0))[np.arange(len(y)), y]
+    soft = -(zoo.soften(theirs, TEMPERATURE) * np.log(zoo.soften(ours, TEMPERATURE))).sum(-1)
+    return float((hard + WEIGHT * TEMPERATURE ** 2 * soft).mean())
+
+
+def _same(a: list[Any], b: list[Any]) -> bool:
+    return all(np.array_equal(u, v) for u, v in zip(a, b, strict=True))
+
+
+if __name__ == "__main__":
+    main(job)
