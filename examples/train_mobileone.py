@@ -131,7 +131,7 @@ def deploy(graph: tinyeff.Graph, data: Data, test: Data) -> bool:
     print(f"int8:     {accuracy(scores, test)}")
     result = emulate(tinyeff.emit(program, tinyeff.EmitOptions("mobileone")), [inputs[0]],
                      "cortex-m4")
-    same = result.outputs[0] == scores[0].tobytes()
+    same = bool(result.outputs[0] == scores[0].tobytes())
     print(f"emulated Cortex-M4: {result.instructions:,} instructions, arena "
           f"{result.arena_bytes:,} bytes, output {'as' if same else 'NOT as'} on this machine")
     return same

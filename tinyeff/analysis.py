@@ -83,7 +83,7 @@ def roofline(path: str, clock_hz: float) -> Roofline:
 
 def analyze(graph: Graph) -> tuple[Layer, ...]:
     """The costs of each operator of a simplified graph, in execution order."""
-    fields: dict[int, tuple[Pair, Pair]] = {i: ((1, 1), (1, 1)) for i in graph.inputs}
+    fields: dict[int, tuple[Pair, Pair]] = dict.fromkeys(graph.inputs, ((1, 1), (1, 1)))
     image = graph.tensors[graph.inputs[0]]
     whole = (max(image.rows, 1), image.pixels)
     layers = []
@@ -194,7 +194,7 @@ def _grouped(nodes: list[tuple[Op, Node[object]]]) -> Iterator[str]:
 
 def _fragmented(graph: Graph) -> Iterator[str]:
     """G3: branches cost calls, and memory for what waits."""
-    joins = [len([i for i in op.inputs if i >= 0]) for op in graph.ops if op.kind == "CONCATENATION"]
+    joins = [len(op.inputs) for op in graph.ops if op.kind == "CONCATENATION"]
     if joins:
         yield (f"G3, branches cost calls and memory: {len(joins)} concatenations join up to "
                f"{max(joins)} branches")

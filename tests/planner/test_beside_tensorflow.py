@@ -10,6 +10,7 @@ import pytest
 
 from tests.shared import CHECKOUT, needs
 
+
 @pytest.mark.slow
 def test_the_solver_gives_the_same_plan_beside_tensorflow() -> None:
     needs("tensorflow")

@@ -142,4 +142,5 @@ def _keep_rules(
 
 if __name__ == "__main__":
     name, given = pickle.load(sys.stdin.buffer)
-    sys.stdout.buffer.write(pickle.dumps({"solve": solve, "fit": fit}[name](*given)))
+    called: Any = {"solve": solve, "fit": fit}[name]
+    sys.stdout.buffer.write(pickle.dumps(called(*given)))
