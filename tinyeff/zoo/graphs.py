@@ -163,6 +163,8 @@ class _Writer:
     def _moved(self, kind: kinds.Kind, x: int, shape: Shape, result: Shape) -> int:
         """Layers that compute nothing and move channels only."""
         match kind:
+            case kinds.Flatten() if shape[:-1] == (1, 1):
+                return x  # what reads it is fully connected, and reads it as a vector
             case kinds.Flatten():
                 return self._reshape(x, result)
             case kinds.Slice():
