@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from tests.device.rig import Board, HostFirmware, Line
 from tests.emitter.graphs import chain, conv, inputs_of, program_of, two_inputs, two_outputs
-from tests.shared import CHECKOUT, missing
+from tests.golden_files import EXAMPLES
+from tests.shared import CHECKOUT, missing, needs
 from tinyeff.cli import main
 from tinyeff.device.link.client import Link
 from tinyeff.device.link.frames import Frame, FrameReader, encode, stuff, unstuff
@@ -406,3 +407,26 @@ def test_ports_that_cannot_be_opened(
         missing("paths of ports differ on Windows")
     assert main(["run", str(small.firmware.folder), *arguments]) == code
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_an_emulated_board_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    needs("arm-none-eabi-gcc", "qemu-system-arm", "elftools")
+    folder, triangle = str(tmp_path / "out"), str(EXAMPLES / "triangle.npy")
+    assert main(["codegen", str(EXAMPLES / "shapes_int8.tflite"), "-o", folder, "-q", "--board",
+                 "netduino-plus-2"]) == 0
+    assert main(["sim", str(EXAMPLES / "shapes_int8.tflite"), "--input", triangle, "--json"]) == 0
+    expected = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert main(["run", folder, "--emulate", "--input", triangle, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["output_sha256"] == expected["output_sha256"]
+    assert (found["board"], found["port"], found["cycles"]) == ("netduino-plus-2", "emulated", None)
+    assert 0 < found["stack_bytes"] < 4096
+    assert main(["verify", folder, "--emulate", "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["exact"] and value["tensors"] == 13 and value["board"] == "netduino-plus-2"
+    assert main(["run", folder, "--emulate", "--bench"]) == 2
+    assert "--bench is for a real board" in capsys.readouterr().err
+    assert main(["run", folder, "--emulate", "--port", "auto"]) == 2

@@ -45,7 +45,9 @@ def connected(
     if options.emulate:
         from tinyeff.device.emulated import open_emulated
 
-        with open_emulated(Path(folder)) as port, Link(_once(SerialStream(port, False))) as link:
+        with open_emulated(Path(folder)) as port, Link(
+            _once(SerialStream(port, False)), run_patience=options.timeout
+        ) as link:
             check_firmware(link, manifest, build, folder)
             yield link, "emulated"
         return

@@ -33,6 +33,8 @@ RUN_PATIENCE_SECONDS = 60.0
 REOPEN_SECONDS = 0.1
 MANY_RESTARTS = 1000
 UNKNOWN_RUN_SECONDS = 0.2
+TRACED_RUNS = 3
+"""So many times as long as a run the traced copy may take until it shows something."""
 LONGEST_CHATTER = 5.0
 """Bytes that arrive without making sense put off the next attempt by so many seconds at most."""
 
@@ -257,12 +259,13 @@ class Link:
 
         try:
             answer = self._request(Kind.TRACE, request, on_part=on_part, attempts=1,
-                                   extra=self._run_seconds, patience=self._run_patience)
+                                   extra=TRACED_RUNS * self._run_seconds,
+                                   patience=self._run_patience)
         except LostError:
             return
         number, status, total, whole_crc = m.TRACE_END.unpack(answer)
         if number != transfer:
-            raise RefusedError(Refusal.BAD_TRANSFER, 0)
+            return  # of an earlier upload
         if status != 0:
             raise BoardError(f"the model on the board failed with code {status}")
         collected.end(total, whole_crc)
@@ -317,29 +320,30 @@ class Link:
                     if found is None or found.kind == Kind.NOISE:
                         deadline = quiet if on_part is None else deadline
                         continue
-                    answer = self._matching(frame, found)
+                    self._silent_since = None  # late or not, the board is there
+                    answer = self._matching(frame, found, on_part is not None)
                     if answer is not None:
                         return answer
-                    if on_part and (found.kind, found.sequence) == (Kind.TRACED, frame.sequence):
+                    if on_part and found.kind == Kind.TRACED:
                         on_part(found)
-                        self._silent_since = None
                         deadline, latest = quiet + wait, quiet + wait + LONGEST_CHATTER
         except OSError as error:
             self._lost(error)
         return None
 
-    def _matching(self, asked: Frame, found: Frame) -> bytes | None:
-        """The payload where `found` answers `asked`."""
-        if found.sequence != asked.sequence:
-            return None  # a late answer to what was asked before
-        if found.kind == Kind.FAILED and len(found.payload) == m.FAILED.size:
+    def _matching(self, asked: Frame, found: Frame, late: bool) -> bytes | None:
+        """The payload where `found` answers `asked`; with `late`, also what was asked like it.
+
+        A trace is the same each time, so an answer to an earlier request will do, and has to: a
+        slow board would never catch up.
+        """
+        same = found.sequence == asked.sequence
+        if same and found.kind == Kind.FAILED and len(found.payload) == m.FAILED.size:
             kind, code, detail = m.FAILED.unpack(found.payload)
             if kind == asked.kind:
-                self._silent_since = None
                 raise RefusedError(code, detail)
-        if found.kind != asked.kind | Kind.ANSWER:
+        if found.kind != asked.kind | Kind.ANSWER or not (same or late):
             return None
-        self._silent_since = None
         return found.payload
 
     def _opened(self) -> Stream:
