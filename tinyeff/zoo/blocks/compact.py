@@ -39,14 +39,15 @@ class ShuffleV1(Repeated):
         """One unit; with stride 2 beside an average pooling of its input."""
         c = net.width(self.c, 4 * self.g)
         out = c - net.channels(x) if stride > 1 else c
+        step = (stride, stride)
+        passed = net.add(kinds.AveragePool((3, 3), step), x) if stride > 1 else x
         y = net.conv(x, c // 4, groups=1 if self.first and stride > 1 else self.g)
         y = net.add(kinds.Shuffle(self.g), y)
         y = net.depthwise(y, 3, stride, "none")
         y = net.conv(y, out, act="none", groups=self.g)
         if stride == 1:
-            return net.act(net.residual(x, y))
-        pooled = net.add(kinds.AveragePool((3, 3), (stride, stride)), x)
-        return net.concat(pooled, net.act(y))
+            return net.act(net.residual(passed, y))
+        return net.concat(passed, net.act(y))
 
 
 @dataclass(frozen=True)
