@@ -20,8 +20,9 @@ from tinyeff.quantizer.observation import CHUNK_VALUES, Observation, chunks
 from tinyeff.quantizer.ranges import AUTO, range_by, rules
 from tinyeff.quantizer.scales import Range, fake, quant_of
 
-CLEARLY = 0.5
-"""On few samples errors differ by chance; less than this part of the usual rule's is better."""
+CLEARLY = 0.25
+"""On few samples errors differ by chance, and inputs that a narrow range cuts off are rarely among
+them: another rule must have less than this part of the usual one's error."""
 
 Progress = Callable[[int, int], None]
 
