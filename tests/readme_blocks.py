@@ -88,11 +88,12 @@ def matches(shown: str, printed: str) -> bool:
 
 
 def prepare(folder: Path) -> None:
-    """Put what the page speaks of into `folder`: the example, a Keras model, calibration data."""
+    """Put what the page speaks of into `folder`: the example, a Keras model, data for it."""
     shutil.copytree(EXAMPLES, folder / "examples", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(shared_path("models", "ic_resnet8.h5"), folder / "model.h5")
     images = np.load(shared_path("data", "cifar10_calibration.npz"))["images"]
     np.savez(folder / "calibration.npz", x=images[:CALIBRATION_IMAGES])
+    np.savez(folder / "test.npz", x=images[CALIBRATION_IMAGES:2 * CALIBRATION_IMAGES])
 
 
 def run_all(folder: Path) -> Iterator[Outcome]:
