@@ -22,6 +22,8 @@ from tinyeff.ir import Array, Graph, Op, Source, Tensor
 from tinyeff.ops import registry
 from tinyeff.ops.conv_2d import Conv2DAttrs
 from tinyeff.ops.dequantize import dequantized
+from tinyeff.ops.local_response_normalization import LocalResponseNormalizationAttrs
+from tinyeff.ops.pointwise_table import PointwiseAttrs
 from tinyeff.quantizer import quantize
 from tinyeff.quantizer.attempt import floats, int8_outputs
 from tinyeff.quantizer.prepared import prepared
@@ -265,3 +267,24 @@ def test_values_that_overflow_in_float_are_an_error() -> None:
     samples = tuple(np.full((2, *graph.tensors[i].shape), 3e38, np.float32) for i in graph.inputs)
     with pytest.raises(UsageError, match="becomes infinite or no number"):
         quantize(graph, samples)
+
+
+def test_what_tflite_has_in_float_only_stays_float_in_the_file() -> None:
+    """Local response normalization: LiteRT refuses it in int8, and it computes in int8 here."""
+    shape = (1, 4, 4, 6)
+    tensors = tuple(Tensor(name, shape, "float32") for name in ("x", "activated", "normalized"))
+    ops = (Op("RELU", "activated", (0,), (1,), PointwiseAttrs()),
+           Op("LOCAL_RESPONSE_NORMALIZATION", "normalized", (1,), (2,),
+              LocalResponseNormalizationAttrs(2, 2.0, 1e-4, 0.75)),
+           Op("RELU", "out", (2,), (3,), PointwiseAttrs()))
+    tensors = (*tensors, Tensor("out", shape, "float32"))
+    graph = with_flatbuffer(Graph(tensors, ops, (0,), (3,), Source("model", b"", "")))
+    samples = np.random.default_rng(0).normal(0, 3, (16, *shape)).astype(np.float32)
+    result = quantize(graph, (samples,), effort="fast")
+    assert [op.kind for op in result.ops].count("DEQUANTIZE") == 1
+    Reference(result.source.flatbuffer)
+    plain = simplify(result)
+    assert {t.dtype for t in plain.tensors} == {"int8"}
+    check_supported(plain)
+    (found,), (wanted,) = int8_outputs(result, (samples,)), floats(graph, (samples,))
+    assert np.abs(found - wanted).max() < 0.05 * np.abs(wanted).max()

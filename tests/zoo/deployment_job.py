@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.zoo.jobs import settle
+from tests.zoo.jobs import flat, settle
 from tinyeff import zoo
 from tinyeff.reader.keras_job import load_model
 from tinyeff.worker import main
@@ -86,17 +86,12 @@ def _measured(model: Any, folder: Path) -> dict[str, Any]:
     model.save(folder / "trained.keras")
     loaded = load_model(folder / "trained.keras", folder)
     plain = zoo.deploy(loaded)
-    wanted, found = (_flat(m(x, training=False)) for m in (model, plain))
+    wanted, found = (flat(m(x, training=False)) for m in (model, plain))
     return {"difference": float(np.abs(wanted - found).max()),
             "largest": float(np.abs(wanted).max()),
             "before": [type(layer).__name__ for layer in model.layers],
             "after": [type(layer).__name__ for layer in plain.layers],
             "names": [[t.name for t in m.inputs] for m in (model, plain)]}
-
-
-def _flat(outputs: Any) -> Any:
-    values = outputs if isinstance(outputs, list | tuple) else [outputs]
-    return np.concatenate([np.asarray(v).reshape(-1) for v in values])
 
 
 if __name__ == "__main__":

@@ -43,13 +43,19 @@ def one(folder: Path, name: str, **scale: Any) -> dict[str, Any]:
     samples = np.random.default_rng(1).normal(0, 1, (8, *model.input_shape[1:])).astype(np.float32)
     settle(model, samples)
     plain = zoo.deploy(model)
-    wanted, found = (np.asarray(m(samples[:2], training=False)) for m in (model, plain))
+    wanted, found = (flat(m(samples[:2], training=False)) for m in (model, plain))
     plain.save(folder / "plain.keras")
     names = keras_job.job(folder, {"path": str(folder / "plain.keras")})
     trained = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
     return {**names, "parameters": trained, "parameters_deploy": int(plain.count_params()),
             "largest": float(np.abs(wanted).max()),
             "difference": float(np.abs(wanted - found).max())}
+
+
+def flat(outputs: Any) -> Any:
+    """All values of all outputs."""
+    values = outputs if isinstance(outputs, list | tuple) else [outputs]
+    return np.concatenate([np.asarray(v).reshape(-1) for v in values])
 
 
 if __name__ == "__main__":

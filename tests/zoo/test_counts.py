@@ -39,8 +39,11 @@ def test_counts_are_exact(row: dict[str, str]) -> None:
 
 def test_every_family_was_counted_but_for_those_without_published_counts() -> None:
     counted = {CATALOG[row["name"]].family for row in ROWS}
-    # MLPerf Tiny is compared with its own files below, and so is nothing else.
-    assert {a.family for a in CATALOG.values()} - counted == {"MLPerf Tiny"}
+    # MLPerf Tiny is compared with its own files below. Of the others no exact counts are published:
+    # the architectures are ours (Shift to Big-little), or put together from known parts.
+    assert {a.family for a in CATALOG.values()} - counted == {
+        "MLPerf Tiny", "NIN", "Shift", "ADSCNet", "Octave", "Big-little", "ExpandNet", "PSPNet",
+        "FPN", "SSDLite", "YOLO"}
 
 
 @pytest.mark.parametrize(("name", "macs"), [

@@ -17,8 +17,8 @@ from tinyeff.reader import simplify
 from tinyeff.selection import select
 from tinyeff.targets import target_for
 from tinyeff.worker import run_job
-from tinyeff.zoo.forms import same_padding
 from tinyeff.zoo.graphs import float_graph
+from tinyeff.zoo.rules import same_padding
 
 pytestmark = pytest.mark.slow
 TOLERANCE = 1e-4

@@ -65,6 +65,55 @@ REST: tuple[Case, ...] = (
     ("mlperf_kws", {}),
     ("mlperf_ad", {}),
 )
+TINY: dict[str, Any] = {**SMALL, "width": 0.125}
+SECOND: tuple[Case, ...] = (
+    ("alexnet", {**SMALL, "resolution": 99}),
+    ("vgg16_cifar", TINY),
+    ("nin_cifar", TINY),
+    ("conv_mobilenet", TINY),
+    ("googlenet", TINY),
+    ("inception_v3", {**TINY, "resolution": 107}),
+    ("inception_resnet_v2", {"width": 0.05, "resolution": 107, "classes": 4}),
+    ("resnet_18", TINY),
+    ("resnet_50", TINY),
+    ("resnet_50_v2", TINY),
+    ("se_resnet_50", TINY),
+    ("resnext_50_8x14d", SMALL),
+    ("cifar_resnet_v2_164", {"width": 0.5, "resolution": 8}),
+    ("cifar_resnet_shortcut_gated", {"width": 0.5, "resolution": 8}),
+    ("regnetx_3_2gf", TINY),
+    ("densenet_121", TINY),
+    ("xception", {**TINY, "resolution": 71}),
+    ("nasnet_mobile", TINY),
+    ("cspresnet_50", TINY),
+    ("cspdarknet53", TINY),
+    ("ghost_vgg16_cifar", TINY),
+    ("ghost_resnet_56", {"width": 0.5, "resolution": 8}),
+    ("igcv3_d_1.0", SMALL),
+    ("condensenet_g4", {"resolution": 64, "classes": 4}),
+    ("multihardware_max_1.0", SMALL),
+    ("mobilenet_v2_twice_depthwise", SMALL),
+    ("mobilenet_v4_conv_large", TINY),
+    ("mobilenet_v4_hybrid_medium", {**TINY, "resolution": 64}),
+    ("shiftnet_20", {"resolution": 16}),
+    ("active_shiftnet_20", {"resolution": 16}),
+    ("adscnet_small", {"resolution": 16}),
+    ("octave_resnet_small", {"resolution": 16}),
+    ("big_little_small", {"resolution": 16}),
+    ("acnet_mobilenet_v1", SMALL),
+    ("acnet_resnet_18", TINY),
+    ("dbb_mobilenet_v1", SMALL),
+    ("dbb_resnet_18", TINY),
+    ("expandnet_mobilenet_v1", SMALL),
+    ("unet", {"width": 0.125, "resolution": 188}),
+    ("unet_same", {"width": 0.125, "resolution": 32}),
+    ("pspnet_repvgg_a0", {"width": 0.125, "resolution": 48, "classes": 4}),
+    ("fpn_resnet_18", {**TINY, "resolution": 64}),
+    ("ssdlite_mobilenet_v2", SMALL),
+    ("yolo_mobilenet_v2", SMALL),
+)
+"""The networks of the second half: classic ones, dense prediction, overparameterized ones."""
+
 STRATEGIES = ("per-layer", "patch", "stream")
 TOLERANCE = 1e-4
 """Of the largest output: what deployment may change in float."""
@@ -103,12 +152,17 @@ def rest(tmp_path_factory: pytest.TempPathFactory) -> Networks:
     return Networks(REST, tmp_path_factory.mktemp("rest"))
 
 
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Networks:
+    return Networks(SECOND, tmp_path_factory.mktemp("second"))
+
+
 def names(cases: tuple[Case, ...]) -> list[str]:
     return [name for name, _ in cases]
 
 
 def test_every_family_goes_the_whole_way() -> None:
-    gone = {CATALOG[name].family for name in (*names(SAMPLE), *names(REST))}
+    gone = {CATALOG[name].family for name in (*names(SAMPLE), *names(REST), *names(SECOND))}
     assert gone == {a.family for a in CATALOG.values()}
 
 
@@ -156,6 +210,12 @@ def test_keras_counts_and_deployment_of_the_rest(rest: Networks, case: Case) -> 
     check_keras(rest, case)
 
 
+@pytest.mark.all
+@pytest.mark.parametrize("case", SECOND, ids=names(SECOND))
+def test_keras_counts_and_deployment_of_the_second_half(second: Networks, case: Case) -> None:
+    check_keras(second, case)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("case", SAMPLE, ids=names(SAMPLE))
 def test_plans_without_tensorflow(sample: Networks, case: Case) -> None:
@@ -166,6 +226,12 @@ def test_plans_without_tensorflow(sample: Networks, case: Case) -> None:
 @pytest.mark.parametrize("case", REST, ids=names(REST))
 def test_plans_without_tensorflow_of_the_rest(rest: Networks, case: Case) -> None:
     check_graph_without_tensorflow(rest, case)
+
+
+@pytest.mark.all
+@pytest.mark.parametrize("case", SECOND, ids=names(SECOND))
+def test_plans_without_tensorflow_of_the_second_half(second: Networks, case: Case) -> None:
+    check_graph_without_tensorflow(second, case)
 
 
 @pytest.mark.slow
@@ -181,6 +247,13 @@ def test_code_is_exact(sample: Networks, name: str, strategy: str) -> None:
 @pytest.mark.parametrize("name", names(REST))
 def test_code_of_the_rest_is_exact(rest: Networks, name: str, strategy: str) -> None:
     check_code(rest, name, strategy)
+
+
+@pytest.mark.all
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("name", names(SECOND))
+def test_code_of_the_second_half_is_exact(second: Networks, name: str, strategy: str) -> None:
+    check_code(second, name, strategy)
 
 
 @pytest.mark.all

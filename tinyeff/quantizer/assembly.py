@@ -9,10 +9,12 @@ import numpy as np
 
 from tinyeff.ir import ABSENT, Array, Graph, Op, Quant, Tensor
 from tinyeff.ops import operator_of
+from tinyeff.ops.dequantize import DequantizeAttrs
 from tinyeff.ops.operator import node_of
 from tinyeff.ops.quantize import QuantizeAttrs, quantized
 from tinyeff.quantizer.scales import constant_quant
 from tinyeff.reader.edit import keep_only
+from tinyeff.reader.float_islands import ISLANDS, join_float_islands
 
 INT32_MAX = 2**31 - 1
 
@@ -65,7 +67,23 @@ class _Assembly:
         shared = operator_of(op.kind).shares_scale
         target = self.quants[op.outputs[0]] if shared and op.outputs[0] in self.quants else None
         inputs = tuple(self.operand(op, i, target) for i in op.inputs)
-        self.ops.append(replace(op, inputs=inputs))
+        if op.kind in ISLANDS:
+            self.island(op, inputs)
+        else:
+            self.ops.append(replace(op, inputs=inputs))
+
+    def island(self, op: Op, inputs: tuple[int, ...]) -> None:
+        """An operator that TFLite has in float32 only, from int8 and back to it."""
+        before, after = (
+            self.new(replace(self.tensors[i], dtype="float32", quant=None,
+                             name=f"{self.tensors[i].name}_real"))
+            for i in (inputs[0], op.outputs[0]))
+        self.ops += [
+            Op("DEQUANTIZE", self.tensors[before].name, inputs[:1], (before,), DequantizeAttrs()),
+            replace(op, inputs=(before,), outputs=(after,)),
+            Op("QUANTIZE", self.tensors[op.outputs[0]].name, (after,), op.outputs,
+               QuantizeAttrs()),
+        ]
 
     def operand(self, op: Op, index: int, target: Quant | None) -> int:
         """The int8 tensor that stands for a float one; in `target`'s quantization, if given."""
@@ -107,5 +125,7 @@ class _Assembly:
 
 def broken_limits(graph: Graph) -> list[int]:
     """The outputs of int8 operators whose scales break a limit of their arithmetic."""
-    return [op.outputs[0] for op in graph.ops
-            if next(iter(operator_of(op.kind).limits(node_of(graph, op))), None) is not None]
+    joined = join_float_islands(graph)
+    return [op.outputs[0] for op in joined.ops
+            if joined.tensors[op.outputs[0]].dtype != "float32"
+            and next(iter(operator_of(op.kind).limits(node_of(joined, op))), None) is not None]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyeff.errors import Item, ModelFileError, UnsupportedError
+from tinyeff.reader.keras_layers import NAMES, PACKAGE
 
 MAX_BYTES = 1 << 31
 """What a file may hold when unpacked."""
@@ -42,6 +43,9 @@ CODE_CLASSES = frozenset({"Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapp
 MODULES = frozenset({"activations", "constraints", "dtype_policies", "initializers", "layers",
                      "models", "ops", "quantizers", "regularizers", "engine"})
 """The parts of Keras from which a model's description may name classes."""
+
+OWN_CLASSES = frozenset(f"{PACKAGE}>{name}" for name in NAMES)
+"""Layers that tinyeff itself adds to Keras' own."""
 
 
 def check_file(path: Path, folder: Path) -> None:
@@ -179,6 +183,8 @@ def _class_problem(name: str, node: dict[str, Any]) -> str | None:
         return "a layer that runs code of its own"
     module = node.get("module")
     registered = node.get("registered_name")
+    if registered in OWN_CLASSES:
+        return None
     if module is None and not (isinstance(registered, str) and ">" in registered):
         return None  # Keras looks such a name up among its own classes only
     if isinstance(module, str):

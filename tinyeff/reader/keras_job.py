@@ -12,6 +12,7 @@ from typing import Any
 
 from tinyeff.errors import ModelFileError, UnsupportedError
 from tinyeff.reader.keras_config import check_file, is_zip
+from tinyeff.reader.keras_layers import PACKAGE, layer_classes
 from tinyeff.worker import main
 
 FLATBUFFER = "model.tflite"
@@ -72,7 +73,7 @@ def _load(path: Path) -> Any:
 
 
 def _shims() -> dict[str, Any]:
-    """Classes that take the arguments which Keras 2 wrote and Keras 3 refuses."""
+    """Classes that take the arguments which Keras 2 wrote and Keras 3 refuses; and our own."""
     import keras
 
     def without_groups(base: Any) -> Any:
@@ -93,7 +94,8 @@ def _shims() -> dict[str, Any]:
             super().__init__(**kwargs)
 
     shims = {name: without_groups(getattr(keras.layers, name)) for name in WITHOUT_GROUPS}
-    return {**shims, "InputLayer": InputLayer}
+    ours = {f"{PACKAGE}>{name}": c for name, c in layer_classes().items()}
+    return {**shims, **ours, "InputLayer": InputLayer}
 
 
 Function = Callable[[], tuple[Any, Any]]

@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 from tinyeff.zoo.architectures import Architecture
 from tinyeff.zoo.builder import Builder
 from tinyeff.zoo.catalog import CATALOG, architecture_named
+from tinyeff.zoo.compression import factorize, keep_classes, prune_channels
 from tinyeff.zoo.layers import Network
 from tinyeff.zoo.reparameterization import deploy
+from tinyeff.zoo.residual_removal import remove_residuals
 from tinyeff.zoo.scaling import compound_scaling, redistribute
 from tinyeff.zoo.training import distiller, fine_tune, soften
 
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
     from tinyeff.ir import Graph
 
 __all__ = ["Architecture", "Builder", "Network", "architecture", "build", "compound_scaling",
-           "deploy", "distiller", "fine_tune", "graph", "names", "network", "redistribute",
-           "soften"]
+           "deploy", "distiller", "factorize", "fine_tune", "graph", "keep_classes", "names",
+           "network", "prune_channels", "redistribute", "remove_residuals", "soften"]
 
 
 def names() -> tuple[str, ...]:

@@ -30,7 +30,8 @@ class Builder:
     rounded to, `activation` what a convolution ends with unless a row says otherwise. With
     `deployed` batch normalization is folded into the convolution before it, and branches that a
     single convolution can replace are not made at all. `nominal` is the number of channels that the
-    table gives for what the next row reads, before scaling.
+    table gives for what the next row reads, before scaling. `taps` are values that a later row
+    reads, `outputs` those of a network that has several.
 
     Values are numbers of layers.
     """
@@ -43,11 +44,13 @@ class Builder:
         self.classes, self.activation, self.deployed = classes, activation, deployed
         self.scale, self.depth, self.divisor = scale, depth, divisor
         self.nominal = shape[-1]
+        self.taps: list[int] = []
+        self.outputs: list[int] = []
         self.input = self.add(kinds.Input(shape))
 
     def network(self, name: str) -> Network:
         """What has been built."""
-        return Network(name, tuple(self.layers))
+        return Network(name, tuple(self.layers), tuple(self.outputs))
 
     def add(self, kind: Kind, *inputs: int) -> int:
         """Append a layer of any kind."""
@@ -86,11 +89,11 @@ class Builder:
     def conv(
         self, x: int, filters: int, kernel: int | Pair = 1, stride: int | Pair = 1,
         act: str | None = None, groups: int = 1, padding: str = "same",
-        norm: bool = True, bias: bool = False,
+        norm: bool = True, bias: bool = False, dilation: int = 1,
     ) -> int:
         """Convolution, batch normalization, activation."""
         kind = kinds.Conv(pair(kernel), pair(stride), padding, filters, groups,
-                          bias or (norm and self.deployed))
+                          bias or (norm and self.deployed), dilation)
         return self.act(self._normalized(self.add(kind, x), norm), act)
 
     def depthwise(
@@ -104,6 +107,10 @@ class Builder:
 
     def _normalized(self, x: int, norm: bool) -> int:
         return self.norm(x) if norm and not self.deployed else x
+
+    def scaled(self, x: int, initial: float = 1e-5) -> int:
+        """A learned factor per channel; deployed, it is folded into the convolution before it."""
+        return x if self.deployed else self.add(kinds.ChannelScale(initial), x)
 
     def residual(self, x: int, y: int) -> int:
         """y + x where their shapes allow it, else y."""

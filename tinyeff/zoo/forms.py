@@ -1,13 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Linear parts of a Keras network as convolutions of one tensor, and the rules that find them.
-
-A rule says of one operation how its output follows from the forms of its inputs; RULES holds them
-all. Adding a rule is enough to have more kinds of branches joined.
-"""
+"""Linear parts of a network as convolutions of one tensor, and the arithmetic of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +24,9 @@ class Form:
     Kernel and bias are float64. `pads` are explicit, whatever Keras called them. A `dense` form is
     a fully connected layer, its kernel (1, 1, in, out). A form of no `parts` convolutions is the
     tensor itself, scaled and shifted per channel: its kernel is a diagonal with groups = channels.
+
+    `cost` are the multiply-accumulates per output pixel of the layers that it stands for. `through`
+    is the same tensor as a convolution of an earlier one, where the source is a convolution itself.
     """
 
     source: int
@@ -42,31 +40,23 @@ class Form:
     parts: int = 1
     changed: bool = False
     name: str = ""
+    cost: float = 0.0
+    through: Form | None = None
+
+    @property
+    def own_cost(self) -> int:
+        """Multiply-accumulates per output pixel of the one convolution."""
+        return int(self.kernel.size) if self.parts else 0
+
+    @property
+    def is_worth_it(self) -> bool:
+        """Whether the one convolution costs no more than what it replaces."""
+        return self.own_cost <= self.cost
 
 
 @dataclass(frozen=True, eq=False)
-class Operation:
-    """A Keras layer or operation where it is used: `inputs` and `output` number tensors."""
-
-    node: Any
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-
-    @property
-    def layer(self) -> Any:
-        """The Keras layer or operation."""
-        return self.node.operation
-
-    @property
-    def kind(self) -> str:
-        """Name of its class."""
-        return type(self.layer).__name__
-
-
-FormOf = Callable[[int], Form]
-"""The form of an input: that of the tensor itself where something else needs the tensor too."""
-
-Rule = Callable[[Operation, FormOf], Form | None]
+class PaddingForm(Form):
+    """Zeros around the source, which only a convolution can take in."""
 
 
 def identity_form(tensor: int, shape: Any) -> Form:
@@ -76,99 +66,133 @@ def identity_form(tensor: int, shape: Any) -> Form:
                 dense=len(shape) == 2, parts=0)
 
 
-# Rules.
-
-def convolution_form(op: Operation, form_of: FormOf) -> Form | None:
-    """A convolution or depthwise convolution without activation; padding before it is taken in."""
-    layer = op.layer
-    if op.kind not in ("Conv2D", "DepthwiseConv2D") or not _linear(layer):
-        return None
-    if layer.data_format != "channels_last":
-        return None
-    kernel = np.asarray(layer.get_weights()[0], np.float64)
-    groups = getattr(layer, "groups", 1)
-    if op.kind == "DepthwiseConv2D":
-        groups, multiplier = kernel.shape[2], kernel.shape[3]
-        kernel = kernel.reshape((*kernel.shape[:2], 1, groups * multiplier))
-    pads = explicit_pads(layer, kernel.shape[:2], op.node.input_tensors[0].shape)
-    if pads is None:
-        return None
-    before = form_of(op.inputs[0])
-    source = op.inputs[0]
-    if isinstance(before, PaddingForm):
-        source, pads = before.source, _sum_pads(pads, before.pads)
-    return Form(source, kernel, _bias(layer, kernel.shape[-1]), groups, _two(layer.strides), pads,
-                _two(layer.dilation_rate), name=layer.name)
+def reach(form: Form) -> dict[int, Form]:
+    """Source -> the form of a tensor as a convolution of it."""
+    found: dict[int, Form] = {}
+    current: Form | None = form
+    while current is not None:
+        found[current.source] = current
+        current = current.through
+    return found
 
 
-def dense_form(op: Operation, form_of: FormOf) -> Form | None:
-    """A fully connected layer of a vector, without activation."""
-    layer = op.layer
-    if op.kind != "Dense" or not _linear(layer) or len(op.node.input_tensors[0].shape) != 2:
-        return None
-    kernel = np.asarray(layer.get_weights()[0], np.float64)[None, None]
-    return Form(op.inputs[0], kernel, _bias(layer, kernel.shape[-1]), 1, dense=True,
-                name=layer.name)
-
-
-@dataclass(frozen=True, eq=False)
-class PaddingForm(Form):
-    """Zeros around the source, which only a convolution can take in."""
-
-
-def padding_form(op: Operation, form_of: FormOf) -> Form | None:
-    """Zeros around a map."""
-    if op.kind != "ZeroPadding2D" or op.layer.data_format != "channels_last":
-        return None
-    rows, columns = op.layer.padding
-    itself = identity_form(op.inputs[0], op.node.input_tensors[0].shape)
-    return PaddingForm(itself.source, itself.kernel, itself.bias, itself.groups,
-                    pads=(_two(rows), _two(columns)), parts=0)
-
-
-def normalization_form(op: Operation, form_of: FormOf) -> Form | None:
-    """Batch normalization, with the moving mean and variance."""
-    layer = op.layer
-    if op.kind != "BatchNormalization":
-        return None
-    axis = layer.axis if isinstance(layer.axis, int) else layer.axis[0]
-    if axis not in (-1, len(op.node.input_tensors[0].shape) - 1):
-        return None
-    before = form_of(op.inputs[0])
-    if isinstance(before, PaddingForm):
-        return None
-    scale, shift = _scale_and_shift(layer)
-    return replace(before, kernel=before.kernel * scale, bias=before.bias * scale + shift,
-                   changed=True)
-
-
-def sum_form(op: Operation, form_of: FormOf) -> Form | None:
-    """The sum of forms of one tensor."""
-    if op.kind != "Add":
-        return None
-    shapes = {tuple(x.shape[1:]) for x in op.node.input_tensors}
-    forms = [form_of(i) for i in op.inputs]
-    if len(shapes) != 1 or len({f.source for f in forms}) != 1:
-        return None
+def sum_of(forms: list[Form]) -> Form | None:
+    """The sum of forms of one tensor as one form; None where that is impossible."""
     if any(isinstance(f, PaddingForm) for f in forms) or not any(f.parts for f in forms):
         return None
-    widest = max(forms, key=lambda f: (f.kernel.shape[0] * f.kernel.shape[1], f.parts))
-    total = widest
+    # A form that is dense takes all others in, one in groups does not.
+    widest = max(forms, key=lambda f: (f.kernel.shape[0], f.kernel.shape[1], -f.groups, f.parts))
+    size = tuple(max(f.kernel.shape[i] for f in forms) for i in range(2))
+    total = _enlarged(widest, forms, (size[0], size[1]))
     for form in forms:
         if form is not widest:
-            aligned = _aligned(form, widest)
-            if aligned is None:
+            aligned = None if total is None else _aligned(form, total)
+            if total is None or aligned is None:
                 return None
             total = replace(total, kernel=total.kernel + aligned.kernel,
                             bias=total.bias + aligned.bias)
-    return replace(total, parts=sum(f.parts for f in forms), changed=True)
+    if total is None:
+        return None
+    return replace(total, parts=sum(f.parts for f in forms), changed=True, through=None,
+                   cost=sum(f.cost for f in forms))
 
 
-RULES: tuple[Rule, ...] = (convolution_form, dense_form, padding_form, normalization_form, sum_form)
-"""Asked in this order; the first that knows an operation decides."""
+def scaled(form: Form, scale: Array, shift: Array) -> Form:
+    """Each output channel times `scale`, plus `shift`."""
+    through = None if form.through is None else scaled(form.through, scale, shift)
+    return replace(form, kernel=form.kernel * scale, bias=form.bias * scale + shift, changed=True,
+                   through=through)
 
 
-# Arithmetic of forms.
+def composed(before: Form, form: Form) -> Form | None:
+    """`form` of the tensor that `before` is a form of, as one convolution; None where it is none.
+
+    The pixels around the map must be what the second one takes for them: it has no padding, or the
+    first one, of single pixels and without a bias, makes zeros of zeros.
+    """
+    if not before.parts or before.dense != form.dense:
+        return None
+    if before.dilation != (1, 1) or form.dilation != (1, 1):
+        return None
+    pointwise = (before.kernel.shape[:2] == (1, 1) and before.stride == (1, 1)
+                 and before.pads == NO_PADS and not before.bias.any())
+    if form.pads != NO_PADS and not pointwise:
+        return None
+    groups = before.groups if before.groups == form.groups else 1
+    joined_cost = form.cost + before.cost * form.stride[0] * form.stride[1]
+    if 1 == groups < before.groups and _composed_size(before, form) > joined_cost:
+        return None  # depthwise and 1x1: never worth it, not even as a branch of a sum
+    first, second = (f.kernel if groups == f.groups else _dense_kernel(f) for f in (before, form))
+    kernel = _composed_kernel(first, second, groups, before.stride)
+    bias = form.bias + _through(before.bias, second.sum((0, 1)), groups)
+    stride = (before.stride[0] * form.stride[0], before.stride[1] * form.stride[1])
+    joined = replace(
+        form, source=before.source, kernel=kernel, bias=bias, groups=groups,
+        stride=stride,
+        pads=form.pads if pointwise else before.pads, parts=before.parts + form.parts,
+        changed=True, cost=joined_cost, through=None)
+    if before.through is None:
+        return joined
+    return replace(joined, through=composed(before.through, form))
+
+
+def _composed_size(before: Form, form: Form) -> int:
+    """Elements of the kernel without groups."""
+    rows, columns = (before.kernel.shape[i] + (form.kernel.shape[i] - 1) * before.stride[i]
+                     for i in range(2))
+    return int(rows * columns * before.kernel.shape[2] * before.groups * form.kernel.shape[3])
+
+
+def _composed_kernel(first: Array, second: Array, groups: int, stride: Pair) -> Array:
+    """The kernel of a convolution behind another, both in `groups`; `stride` is the first one's."""
+    (rows, columns), (down, right) = second.shape[:2], stride
+    kernel = np.zeros((first.shape[0] + (rows - 1) * down, first.shape[1] + (columns - 1) * right,
+                       first.shape[2], second.shape[3]))
+    members, out = first.shape[3] // groups, second.shape[3] // groups
+    for y in range(rows):
+        for x in range(columns):
+            window = kernel[y * down:y * down + first.shape[0],
+                            x * right:x * right + first.shape[1]]
+            for g in range(groups):
+                these = slice(g * out, (g + 1) * out)
+                window[..., these] += (first[..., g * members:(g + 1) * members]
+                                       @ second[y, x][:, these])
+    return kernel
+
+
+def _through(bias: Array, matrix: Array, groups: int) -> Array:
+    """What a convolution (in / groups, out), summed over its taps, makes of a constant map."""
+    members, out = matrix.shape[0], matrix.shape[1] // groups
+    parts = [bias[g * members:(g + 1) * members] @ matrix[:, g * out:(g + 1) * out]
+             for g in range(groups)]
+    result: Array = np.concatenate(parts)
+    return result
+
+
+def _dense_kernel(form: Form) -> Array:
+    """The kernel without groups: (rows, columns, in, out), zeros between the groups."""
+    kernel, groups = form.kernel, form.groups
+    rows, columns, share, out = kernel.shape
+    if groups == 1:
+        return kernel
+    dense = np.zeros((rows, columns, share * groups, out))
+    members = out // groups
+    for g in range(groups):
+        dense[:, :, g * share:(g + 1) * share, g * members:(g + 1) * members] = (
+            kernel[..., g * members:(g + 1) * members])
+    return dense
+
+
+def _enlarged(form: Form, others: list[Form], size: Pair) -> Form | None:
+    """`form` with a kernel of `size`, zeros around it, so that all `others` fit into it."""
+    if form.kernel.shape[:2] == size:
+        return form
+    fitting = [f.pads[axis] for axis in range(2)
+               for f in [next((f for f in others if f.kernel.shape[axis] == size[axis]), form)]]
+    like = replace(form, kernel=np.zeros((*size, *form.kernel.shape[2:])),
+                   pads=(fitting[0], fitting[1]))
+    return _aligned(form, like)
+
 
 def _aligned(form: Form, like: Form) -> Form | None:
     """`form` with the kernel size, groups and padding of `like`; None where that is impossible.
@@ -179,6 +203,8 @@ def _aligned(form: Form, like: Form) -> Form | None:
         return None
     if not form.parts:
         form = _with_groups(form, like.groups)
+    elif form.groups != like.groups and like.groups == 1:
+        form = replace(form, kernel=_dense_kernel(form), groups=1)
     if form.groups != like.groups or form.kernel.shape[2:] != like.kernel.shape[2:]:
         return None
     if form.kernel.shape[:2] != (1, 1) and form.dilation != like.dilation:
@@ -204,52 +230,3 @@ def _with_groups(form: Form, groups: int) -> Form:
     kernel = np.zeros((1, 1, share, channels))
     kernel[0, 0, np.arange(channels) % share, np.arange(channels)] = scales
     return replace(form, kernel=kernel, groups=groups)
-
-
-def _scale_and_shift(layer: Any) -> tuple[Array, Array]:
-    """Batch normalization as x * scale + shift."""
-    mean, variance = (np.asarray(v, np.float64)
-                      for v in (layer.moving_mean, layer.moving_variance))
-    gamma = np.asarray(layer.gamma, np.float64) if layer.scale else np.ones_like(mean)
-    beta = np.asarray(layer.beta, np.float64) if layer.center else np.zeros_like(mean)
-    scale = gamma / np.sqrt(variance + layer.epsilon)
-    return scale, beta - mean * scale
-
-
-def _linear(layer: Any) -> bool:
-    return getattr(layer.activation, "__name__", "") == "linear"
-
-
-def _bias(layer: Any, channels: int) -> Array:
-    if not layer.use_bias:
-        return np.zeros(channels)
-    return np.asarray(layer.get_weights()[1], np.float64)
-
-
-def _two(value: Any) -> Pair:
-    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
-
-
-def explicit_pads(layer: Any, kernel: Pair, shape: Any) -> Pads | None:
-    """Explicit padding of a layer; None where it depends on a size that is not known."""
-    if layer.padding == "valid":
-        return NO_PADS
-    found = []
-    for axis in range(2):
-        size, step = shape[1 + axis], _two(layer.strides)[axis]
-        reach = (kernel[axis] - 1) * _two(layer.dilation_rate)[axis] + 1
-        if size is None and step != 1:
-            return None
-        total = same_padding(size or 1, reach, step) if size else reach - 1
-        found.append((total // 2, total - total // 2))
-    return found[0], found[1]
-
-
-def same_padding(size: int, reach: int, stride: int) -> int:
-    """Pixels that "same" adds along an axis to an image of `size`, on both sides together."""
-    return max((-(-size // stride) - 1) * stride + reach - size, 0)
-
-
-def _sum_pads(a: Pads, b: Pads) -> Pads:
-    rows, columns = (((x[0] + y[0]), (x[1] + y[1])) for x, y in zip(a, b, strict=True))
-    return rows, columns

@@ -14,20 +14,26 @@ import numpy as np
 
 from tinyeff.ir import Array, Graph, Tensor
 from tinyeff.ops import operator as o
+from tinyeff.ops.batch_matmul import BatchMatmulAttrs
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.concatenation import ConcatenationAttrs
 from tinyeff.ops.conv_2d import Conv2DAttrs
 from tinyeff.ops.elementwise import ElementwiseAttrs
 from tinyeff.ops.fully_connected import FullyConnectedAttrs
+from tinyeff.ops.leaky_relu import LeakyReluAttrs
+from tinyeff.ops.local_response_normalization import LocalResponseNormalizationAttrs
 from tinyeff.ops.mean import MeanAttrs
 from tinyeff.ops.operator import Padding
 from tinyeff.ops.pad import PadAttrs
 from tinyeff.ops.pointwise_table import PointwiseAttrs
 from tinyeff.ops.pooling import Pool2DAttrs
 from tinyeff.ops.reshape import ReshapeAttrs
+from tinyeff.ops.resize_bilinear import ResizeBilinearAttrs
+from tinyeff.ops.resize_nearest_neighbor import ResizeNearestNeighborAttrs
 from tinyeff.ops.softmax import SoftmaxAttrs
 from tinyeff.ops.strided_slice import StridedSliceAttrs
 from tinyeff.ops.transpose import TransposeAttrs
+from tinyeff.ops.transpose_conv import TransposeConvAttrs
 from tinyeff.zoo import layers as kinds
 from tinyeff.zoo.layers import Layer, Network, Shape
 
@@ -73,7 +79,7 @@ class _Writer:
             if after is not None:
                 function = FUSED[vars(self.network.layers[after].kind)["function"]]
             self.values.append(self._write(number, layer, function))
-        graph = self.builder.graph(self.values[-1])
+        graph = self.builder.graph(*(self.values[i] for i in self.network.outputs))
         return replace(graph, inputs=(self.values[0],))
 
     def _op(self, kind: str, inputs: list[int | None], attrs: object) -> int:
@@ -127,13 +133,55 @@ class _Writer:
                                 MeanAttrs((1, 2), kind.keep))
             case kinds.Dropout():
                 return inputs[0]
+            case kinds.Norm() | kinds.Affine() | kinds.ResponseNorm() | kinds.TransposedConv():
+                return self._rarer(kind, inputs[0], shapes[0], layer.shape)
+            case kinds.Attention():
+                return self._attention(kind, inputs, shapes, layer.shape)
             case _:
                 return self._moved(kind, inputs[0], shapes[0], layer.shape)
+
+    def _rarer(self, kind: kinds.Kind, x: int, shape: Shape, result: Shape) -> int:
+        """Layers that few networks have; normalization stands behind no convolution."""
+        match kind:
+            case kinds.Norm():
+                x = self._op("MUL", [x, self._zeros(shape[-1])], ElementwiseAttrs())
+                return self._op("ADD", [x, self._zeros(shape[-1])], ElementwiseAttrs())
+            case kinds.Affine():
+                x = self._op("MUL", [x, self._zeros()], ElementwiseAttrs())
+                if not kind.offset:
+                    return x
+                return self._op("ADD", [x, self._zeros()], ElementwiseAttrs())
+            case kinds.ResponseNorm():
+                return self._op("LOCAL_RESPONSE_NORMALIZATION", [x],
+                                LocalResponseNormalizationAttrs(kind.size // 2, kind.k, kind.alpha,
+                                                                kind.beta))
+            case kinds.TransposedConv():
+                size, step = (result[0], result[1]), (kind.factor, kind.factor)
+                weights = self._zeros(kind.filters, *step, shape[-1])
+                bias = self._zeros(kind.filters) if kind.bias else None
+                return self._op("TRANSPOSE_CONV", [self._integers(1, *result), weights, x, bias],
+                                TransposeConvAttrs(size, step))
+        raise AssertionError(kind)
+
+    def _attention(
+        self, kind: kinds.Attention, inputs: list[int], shapes: tuple[Shape, ...], result: Shape
+    ) -> int:
+        query, key, value = shapes
+        keys = key[0] * key[1]
+        rows = self._reshape(inputs[0], (math.prod(query[:2]) * kind.heads, key[-1]))
+        columns = self._reshape(inputs[1], (keys, key[-1]))
+        values = self._reshape(inputs[2], (keys, value[-1]))
+        scores = self._op("BATCH_MATMUL", [rows, columns], BatchMatmulAttrs(False, True))
+        scores = self._op("MUL", [scores, self._zeros()], ElementwiseAttrs())
+        weights = self._op("SOFTMAX", [scores], SoftmaxAttrs())
+        mixed = self._op("BATCH_MATMUL", [weights, values], BatchMatmulAttrs())
+        return self._reshape(mixed, result)
 
     def _convolution(
         self, kind: kinds.Conv | kinds.Depthwise, x: int, shape: Shape, function: str,
     ) -> int:
-        attrs = Conv2DAttrs(kind.stride, (1, 1), _padding(kind, shape), function)
+        dilation = kind.dilation if isinstance(kind, kinds.Conv) else 1
+        attrs = Conv2DAttrs(kind.stride, (dilation, dilation), _padding(kind, shape), function)
         channels = shape[-1] if isinstance(kind, kinds.Depthwise) else kind.filters
         # Of an image of one channel a dense convolution is a depthwise one with a multiplier.
         if isinstance(kind, kinds.Depthwise) or shape[-1] == 1:
@@ -156,7 +204,9 @@ class _Writer:
                             ElementwiseAttrs())
         if function == "softmax":
             return self._op("SOFTMAX", [x], SoftmaxAttrs())
-        plain = {"relu": "RELU", "relu6": "RELU6", "sigmoid": "LOGISTIC",
+        if function == "leaky_relu":
+            return self._op("LEAKY_RELU", [x], LeakyReluAttrs(0.2))
+        plain = {"relu": "RELU", "gelu": "GELU", "relu6": "RELU6", "sigmoid": "LOGISTIC",
                  "hard_silu": "HARD_SWISH"}
         return self._op(plain[function], [x], PointwiseAttrs())
 
@@ -175,10 +225,26 @@ class _Writer:
                 return self._op("STRIDED_SLICE", [x, *(self._integers(*v)
                                                        for v in (begin, end, strides))],
                                 StridedSliceAttrs(begin, end, strides, every, every))
+            case kinds.Offset():
+                (up, down), (left, right) = ((max(-n, 0), max(n, 0))
+                                             for n in (kind.rows, kind.columns))
+                x = self._padded(x, ((0, 0), (up, down), (left, right), (0, 0)))
+                return self._window(x, (down, right), shape)
+            case kinds.Pad():
+                around = (kind.size, kind.size)
+                return self._padded(x, ((0, 0), around, around, (0, 0)))
+            case kinds.Crop():
+                first = ((shape[0] - kind.rows) // 2, (shape[1] - kind.columns) // 2)
+                return self._window(x, first, result)
+            case kinds.Upsample():
+                size = (result[0], result[1])
+                if kind.smooth:
+                    return self._op("RESIZE_BILINEAR", [x, self._integers(*size)],
+                                    ResizeBilinearAttrs(size, half_pixel_centers=True))
+                return self._op("RESIZE_NEAREST_NEIGHBOR", [x, self._integers(*size)],
+                                ResizeNearestNeighborAttrs(size))
             case kinds.PadChannels():
-                pads = ((0, 0), (0, 0), (0, 0), (0, kind.more))
-                table = self._constant(np.array(pads, np.int32))
-                return self._op("PAD", [x, table], PadAttrs(pads))
+                return self._padded(x, ((0, 0), (0, 0), (0, 0), (0, kind.more)))
             case kinds.Shuffle():
                 pixels, groups = math.prod(shape[:-1]), kind.groups
                 x = self._reshape(x, (pixels, groups, shape[-1] // groups))
@@ -186,6 +252,16 @@ class _Writer:
                              TransposeAttrs((0, 1, 3, 2)))
                 return self._reshape(x, result)
         raise AssertionError(kind)
+
+    def _padded(self, x: int, pads: tuple[tuple[int, int], ...]) -> int:
+        return self._op("PAD", [x, self._constant(np.array(pads, np.int32))], PadAttrs(pads))
+
+    def _window(self, x: int, first: tuple[int, int], shape: Shape) -> int:
+        begin = (0, *first, 0)
+        end = (1, first[0] + shape[0], first[1] + shape[1], shape[2])
+        strides = (1, 1, 1, 1)
+        return self._op("STRIDED_SLICE", [x, *(self._integers(*v) for v in (begin, end, strides))],
+                        StridedSliceAttrs(begin, end, strides, 0b1001, 0b1001))
 
     def _reshape(self, x: int, shape: Shape) -> int:
         full = (1, *shape)
@@ -195,4 +271,6 @@ class _Writer:
 def _padding(kind: kinds.Windowed, shape: Shape) -> Padding:
     """Padding on each side, as "same" spreads it."""
     scheme = o.VALID if kind.padding == "valid" else o.SAME
-    return o.padding_of(scheme, (shape[0], shape[1]), kind.kernel, kind.stride)
+    dilation = kind.dilation if isinstance(kind, kinds.Conv) else 1
+    return o.padding_of(scheme, (shape[0], shape[1]), kind.kernel, kind.stride,
+                        (dilation, dilation))

@@ -40,7 +40,9 @@ def keras_model(network: Network, seed: int | None = None) -> Any:
         number = names[kind] = names.get(kind, 0) + 1
         inputs = [values[i] for i in layer.inputs]
         values.append(_apply(keras, layer.kind, inputs, layer.shape, f"{kind}_{number}"))
-    return keras.Model(values[0], values[-1], name=network.name.replace(".", "_"))
+    outputs = [values[i] for i in network.outputs]
+    return keras.Model(values[0], outputs[0] if len(outputs) == 1 else outputs,
+                       name=network.name.replace(".", "_"))
 
 
 def _apply(keras: Any, kind: Kind, inputs: list[Any], shape: Shape, name: str) -> Any:
@@ -52,7 +54,8 @@ def _apply(keras: Any, kind: Kind, inputs: list[Any], shape: Shape, name: str) -
         case kinds.Conv():
             return layers.Conv2D(
                 kind.filters, kind.kernel, kind.stride, kind.padding, groups=kind.groups,
-                use_bias=kind.bias, name=name, kernel_initializer="he_normal")(inputs[0])
+                dilation_rate=kind.dilation, use_bias=kind.bias, name=name,
+                kernel_initializer="he_normal")(inputs[0])
         case kinds.Depthwise():
             return layers.DepthwiseConv2D(
                 kind.kernel, kind.stride, kind.padding, use_bias=kind.bias, name=name,
@@ -85,7 +88,67 @@ def _apply(keras: Any, kind: Kind, inputs: list[Any], shape: Shape, name: str) -
                                         name=name)(inputs[0])
         case kinds.Shuffle():
             return _shuffled(keras, kind.groups, inputs[0], shape, name)
+    return _rarer(keras, kind, inputs, shape, name)
+
+
+def _rarer(keras: Any, kind: Kind, inputs: list[Any], shape: Shape, name: str) -> Any:
+    """The layers that few networks have."""
+    layers, x = keras.layers, inputs[0]
+    match kind:
+        case kinds.Affine():
+            return layers.Rescaling(kind.scale, kind.offset, name=name)(x)
+        case kinds.ChannelScale():
+            # The only one of Keras' layers with one factor per channel and nothing else.
+            start = keras.initializers.Constant(kind.initial)
+            return layers.DepthwiseConv2D(1, use_bias=False, depthwise_initializer=start,
+                                          name=name)(x)
+        case kinds.Offset():
+            return _offset(keras, kind, x, name)
+        case kinds.Pad():
+            return layers.ZeroPadding2D(kind.size, name=name)(x)
+        case kinds.Crop():
+            sides = tuple(((n - m) // 2, n - m - (n - m) // 2)
+                          for n, m in zip(x.shape[1:3], shape[:2], strict=True))
+            return layers.Cropping2D(sides, name=name)(x)
+        case kinds.Upsample():
+            how = "bilinear" if kind.smooth else "nearest"
+            return layers.UpSampling2D(kind.factor, interpolation=how, name=name)(x)
+        case kinds.TransposedConv():
+            return layers.Conv2DTranspose(kind.filters, kind.factor, kind.factor,
+                                          use_bias=kind.bias, name=name)(x)
+        case kinds.ResponseNorm():
+            from tinyeff.reader.keras_layers import layer_class
+
+            return layer_class("ResponseNormalization")(
+                kind.size // 2, kind.k, kind.alpha, kind.beta, name=name)(x)
+        case kinds.Attention():
+            return _attention(keras, kind, inputs, shape, name)
     raise AssertionError(kind)
+
+
+def _offset(keras: Any, kind: kinds.Offset, x: Any, name: str) -> Any:
+    """Zeros enter on one side, as many pixels leave on the other."""
+    (up, down), (left, right) = ((max(-n, 0), max(n, 0)) for n in (kind.rows, kind.columns))
+    # What lies `rows` below comes up: zeros enter at the bottom, the first rows leave.
+    x = keras.layers.ZeroPadding2D(((up, down), (left, right)), name=f"{name}_pad")(x)
+    return keras.layers.Cropping2D(((down, up), (right, left)), name=name)(x)
+
+
+def _attention(
+    keras: Any, kind: kinds.Attention, inputs: list[Any], shape: Shape, name: str
+) -> Any:
+    """Heads are rows of one matrix of queries, since key and value are shared."""
+    query, key, value = inputs
+    d, keys = int(key.shape[-1]), int(key.shape[1]) * int(key.shape[2])
+    reshape = keras.layers.Reshape
+    rows = reshape((math.prod(shape[:2]) * kind.heads, d), name=f"{name}_queries")(query)
+    columns = reshape((keys, d), name=f"{name}_keys")(key)
+    values = reshape((keys, int(value.shape[-1])), name=f"{name}_values")(value)
+    scores = keras.layers.Dot((2, 2), name=f"{name}_scores")([rows, columns])
+    scores = keras.layers.Rescaling(d**-0.5, name=f"{name}_scale")(scores)
+    weights = keras.layers.Softmax(name=f"{name}_softmax")(scores)
+    y = keras.layers.Dot((2, 1), name=f"{name}_mix")([weights, values])
+    return reshape(shape, name=name)(y)
 
 
 def _shuffled(keras: Any, groups: int, x: Any, shape: Shape, name: str) -> Any:

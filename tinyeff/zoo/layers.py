@@ -69,11 +69,15 @@ class Windowed(Kind):
 
 @dataclass(frozen=True)
 class Conv(Windowed):
-    """A convolution, in `groups` that see their share of the channels only."""
+    """A convolution, in `groups` that see their share of the channels only.
+
+    With a `dilation` its taps lie so many pixels apart; it is padded "same" then.
+    """
 
     filters: int = 1
     groups: int = 1
     bias: bool = False
+    dilation: int = 1
 
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         """`filters` channels."""
@@ -223,6 +227,120 @@ class Flatten(Kind):
 
 
 @dataclass(frozen=True)
+class ChannelScale(Kind):
+    """A learned factor per channel, `initial` before training."""
+
+    initial: float = 1.0
+
+    def parameters(self, inputs: tuple[Shape, ...]) -> int:
+        """One per channel."""
+        return inputs[0][-1]
+
+
+@dataclass(frozen=True)
+class Attention(Kind):
+    """softmax(Q K^T / sqrt(d)) V of maps: `heads` queries per pixel, one key and one value."""
+
+    heads: int
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """The query's pixels, `heads` times the value's channels."""
+        query, _, value = inputs
+        return (*query[:2], self.heads * value[-1])
+
+    def macs(self, inputs: tuple[Shape, ...]) -> int:
+        """Both products of matrices."""
+        query, key, value = inputs
+        rows = query[0] * query[1] * self.heads
+        return rows * key[0] * key[1] * (key[-1] + value[-1])
+
+
+@dataclass(frozen=True)
+class Affine(Kind):
+    """scale * x + offset."""
+
+    scale: float
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class Offset(Kind):
+    """Each pixel takes the place of the one `rows` above and `columns` to the left; zeros enter."""
+
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True)
+class ResponseNorm(Kind):
+    """Local response normalization: a / (k + alpha * sum of a^2 over `size` channels)^beta."""
+
+    size: int
+    k: float
+    alpha: float
+    beta: float
+
+
+@dataclass(frozen=True)
+class Pad(Kind):
+    """`size` rows and columns of zeros on each side."""
+
+    size: int
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """More pixels."""
+        rows, columns, channels = inputs[0]
+        return (rows + 2 * self.size, columns + 2 * self.size, channels)
+
+
+@dataclass(frozen=True)
+class Crop(Kind):
+    """The middle of a map: `rows` rows and `columns` columns."""
+
+    rows: int
+    columns: int
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """Fewer pixels."""
+        return (self.rows, self.columns, inputs[0][-1])
+
+
+@dataclass(frozen=True)
+class Upsample(Kind):
+    """Each pixel `factor` times along both axes, or `smooth`: bilinear between pixel centres."""
+
+    factor: int
+    smooth: bool = False
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """More pixels."""
+        rows, columns, channels = inputs[0]
+        return (rows * self.factor, columns * self.factor, channels)
+
+
+@dataclass(frozen=True)
+class TransposedConv(Kind):
+    """A transposed convolution whose windows do not overlap: kernel and stride are `factor`."""
+
+    factor: int
+    filters: int
+    bias: bool = True
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """More pixels, `filters` channels."""
+        rows, columns, _ = inputs[0]
+        return (rows * self.factor, columns * self.factor, self.filters)
+
+    def parameters(self, inputs: tuple[Shape, ...]) -> int:
+        """Kernel and bias."""
+        return self.factor**2 * inputs[0][-1] * self.filters + self.bias * self.filters
+
+    def macs(self, inputs: tuple[Shape, ...]) -> int:
+        """Each value of the input meets the whole kernel."""
+        return math.prod(inputs[0]) * self.factor**2 * self.filters
+
+
+@dataclass(frozen=True)
 class Dropout(Kind):
     """In training, forgets a fraction of the values."""
 
@@ -240,10 +358,19 @@ class Layer:
 
 @dataclass(frozen=True)
 class Network:
-    """Layers in execution order; the first is the input, the last the output."""
+    """Layers in execution order; the first is the input.
+
+    `heads` are the layers that are outputs; without any the last one is.
+    """
 
     name: str
     layers: tuple[Layer, ...]
+    heads: tuple[int, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The layers that are outputs."""
+        return self.heads or (len(self.layers) - 1,)
 
     def input_shapes(self, layer: Layer) -> tuple[Shape, ...]:
         """The shapes of what a layer reads."""

@@ -2,22 +2,30 @@
 """Re-parameterisation: a trained network of branches becomes the plain one that computes the same.
 
 What is linear in one tensor can be written as one convolution of it: a convolution, batch
-normalization behind it (or of the tensor itself), and sums of these (`forms.py`). `deploy` looks
-for the largest such parts by structure alone, so that it works on any Keras model, loaded from a
-file or not: RepVGG (Ding et al. 2021, section 3.3), MobileOne (Vasu et al. 2023, section 3.2), and
-batch normalization behind any convolution.
+normalization behind it (or of the tensor itself), convolutions in a row, and sums of these.
+`deploy` looks for the largest such parts by structure alone (`rules.py`), so that it works on any
+Keras model, loaded from a file or not: RepVGG (Ding et al. 2021, section 3.3), MobileOne (Vasu et
+al. 2023, section 3.2), asymmetric and diverse branches (Ding et al. 2019, 2021b), ExpandNet (Guo et
+al. 2020), DO-Conv (Cao et al. 2022), DiracNet (Zagoruyko and Komodakis 2017), and batch
+normalization behind any convolution.
+
+A convolution that would cost more than what it replaces is not made: a depthwise and a 1x1
+convolution in a row stay two.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tinyeff.ir import Array
-from tinyeff.zoo.forms import NO_PADS, RULES, Form, Operation, explicit_pads, identity_form
+from tinyeff.zoo.forms import NO_PADS, Form, PaddingForm, identity_form
 from tinyeff.zoo.keras_model import keras_module
+from tinyeff.zoo.rewriting import Maker, ModelGraph, rebuilt
+from tinyeff.zoo.rules import RULES, explicit_pads
 
 
 def deploy(model: Any) -> Any:
@@ -29,88 +37,57 @@ def deploy(model: Any) -> Any:
 
     Raises MissingProgramError where Keras is not installed.
     """
-    keras = keras_module()
-    # A Sequential model is a functional one too, once its inputs are known.
-    functional = model if hasattr(model, "_nodes_by_depth") else keras.Model(
-        model.inputs, model.outputs, name=model.name)
-    graph = _Graph(functional)
-    forms = graph.forms()
-    values = {n: keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name)
-              for n, x in zip(graph.inputs, model.inputs, strict=True)}
+    keras, graph = keras_module(), ModelGraph(model)
+    forms = _forms(graph)
     needed = _needed(graph, forms)
     taken: Counter[str] = Counter()
+    replaced: dict[int, Maker] = {}
     for op in graph.operations:
-        if not needed & set(op.outputs):
-            continue
         form = forms.get(op.outputs[0])
-        if form is not None and form.changed:
+        if needed & set(op.outputs) and form is not None and form.changed:
             name = form.name or op.layer.name
             taken[name] += 1
             name = name if taken[name] == 1 else f"{name}_{taken[name]}"
-            values[op.outputs[0]] = _convolution(keras, form, values[form.source], name)
-        else:
-            values.update(zip(op.outputs, _again(op, graph, values), strict=True))
-    ends = ((functional._inputs_struct, graph.inputs), (functional._outputs_struct, graph.outputs))
-    inputs, outputs = (keras.tree.pack_sequence_as(structure, [values[n] for n in numbers])
-                       for structure, numbers in ends)
-    return keras.Model(inputs, outputs, name=model.name)
+            replaced[op.outputs[0]] = partial(_made, keras, form, name)
+    return rebuilt(graph, replaced, needed)
 
 
-class _Graph:
-    """A functional Keras model as a list of operations over numbered tensors."""
+def _forms(graph: ModelGraph) -> dict[int, Form]:
+    """Tensor -> form, for all that some rule knows."""
+    found: dict[int, Form] = {}
 
-    def __init__(self, model: Any) -> None:
-        self.tensors: list[Any] = []
-        self._numbers: dict[int, int] = {}
-        self.inputs = [self._number(x) for x in model.inputs]
-        self.outputs = [self._number(x) for x in model.outputs]
-        self.operations: list[Operation] = []
-        depths = model._nodes_by_depth
-        for depth in sorted(depths, reverse=True):
-            for node in depths[depth]:
-                if not node.is_input:
-                    self.operations.append(Operation(
-                        node, tuple(map(self._number, node.input_tensors)),
-                        tuple(map(self._number, node.outputs))))
-        self.readers = Counter([i for op in self.operations for i in op.inputs] + self.outputs)
+    def form_of(tensor: int) -> Form:
+        form = found.get(tensor)
+        # Each of its readers can take a padding in.
+        if form is not None and (graph.readers[tensor] == 1 or isinstance(form, PaddingForm)):
+            return form
+        return identity_form(tensor, graph.tensors[tensor].shape)
 
-    def _number(self, tensor: Any) -> int:
-        if id(tensor) not in self._numbers:
-            self._numbers[id(tensor)] = len(self.tensors)
-            self.tensors.append(tensor)
-        return self._numbers[id(tensor)]
+    for op in graph.operations:
+        if len(op.outputs) != 1 or not _is_map(graph.tensors[op.outputs[0]].shape):
+            continue
+        if not all(_is_map(graph.tensors[i].shape) for i in op.inputs):
+            continue
+        for rule in RULES:
+            form = rule(op, form_of)
+            if form is not None:
+                found[op.outputs[0]] = form
+                break
+    chosen = {n: _chosen(form) for n, form in found.items() if form.parts}
+    return {n: form for n, form in chosen.items() if form.is_worth_it}
 
-    def number(self, tensor: Any) -> int:
-        """The number of a tensor that is there."""
-        return self._numbers[id(tensor)]
 
-    def forms(self) -> dict[int, Form]:
-        """Tensor -> form, for all that some rule knows."""
-        found: dict[int, Form] = {}
-
-        def form_of(tensor: int) -> Form:
-            if tensor in found and self.readers[tensor] == 1:
-                return found[tensor]
-            return identity_form(tensor, self.tensors[tensor].shape)
-
-        for op in self.operations:
-            if len(op.outputs) != 1 or not _is_map(self.tensors[op.outputs[0]].shape):
-                continue
-            if not all(_is_map(self.tensors[i].shape) for i in op.inputs):
-                continue
-            for rule in RULES:
-                form = rule(op, form_of)
-                if form is not None:
-                    found[op.outputs[0]] = form
-                    break
-        return {n: form for n, form in found.items() if form.parts}
+def _chosen(form: Form) -> Form:
+    """The form that reaches furthest back among those that cost nothing extra."""
+    through = form.through
+    return _chosen(through) if through is not None and through.is_worth_it else form
 
 
 def _is_map(shape: Any) -> bool:
     return len(shape) in (2, 4) and shape[-1] is not None
 
 
-def _needed(graph: _Graph, forms: dict[int, Form]) -> set[int]:
+def _needed(graph: ModelGraph, forms: dict[int, Form]) -> set[int]:
     """The tensors that the plain network computes."""
     needed = set(graph.outputs)
     for op in reversed(graph.operations):
@@ -119,6 +96,10 @@ def _needed(graph: _Graph, forms: dict[int, Form]) -> set[int]:
             joined = form is not None and form.changed
             needed.update([form.source] if joined and form else op.inputs)
     return needed
+
+
+def _made(keras: Any, form: Form, name: str, values: Any) -> Any:
+    return _convolution(keras, form, values[form.source], name)
 
 
 def _convolution(keras: Any, form: Form, x: Any, name: str) -> Any:
@@ -148,16 +129,3 @@ def _weighted(layer: Any, x: Any, kernel: Array, bias: Array) -> Any:
     y = layer(x)
     layer.set_weights([kernel.astype(np.float32), bias.astype(np.float32)])
     return y
-
-
-def _again(op: Operation, graph: _Graph, values: dict[int, Any]) -> list[Any]:
-    """The same operation on new tensors, with a copy of its weights."""
-    layer = op.layer
-    weighted = hasattr(layer, "get_weights")
-    copy = type(layer).from_config(layer.get_config()) if weighted else layer
-    args, kwargs = op.node.arguments.fill_in(
-        {id(x): values[graph.number(x)] for x in op.node.input_tensors})
-    outputs = copy(*args, **kwargs)
-    if weighted:
-        copy.set_weights(layer.get_weights())
-    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]

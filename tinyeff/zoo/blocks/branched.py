@@ -16,7 +16,7 @@ from tinyeff.zoo.builder import Builder
 
 def branched(
     net: Builder, x: int, c: int | None, k: int, s: int, groups: int = 1, branches: int = 1,
-    squeeze: Squeeze | None = None,
+    squeeze: Squeeze | None = None, dilation: int = 1,
 ) -> int:
     """The sum of `branches` convolutions k x k, one 1x1 (if k > 1) and the identity (if it fits).
 
@@ -25,7 +25,7 @@ def branched(
     def convolution(size: int) -> int:
         if c is None:
             return net.depthwise(x, size, s, "none")
-        return net.conv(x, c, size, s, "none", groups)
+        return net.conv(x, c, size, s, "none", groups, dilation=dilation if size > 1 else 1)
 
     fits = s == 1 and c in (None, net.channels(x))
     if net.deployed:
@@ -54,6 +54,21 @@ class RepVGG(Repeated):
         for i in range(net.repeats(self.n)):
             groups = self.groups if i % 2 else 1
             x = branched(net, x, net.width(self.c), 3, self.s if i == 0 else 1, groups)
+        return x
+
+
+@dataclass(frozen=True)
+class DilatedRepVGG(Row):
+    """`n` of RepVGG's blocks with stride 1, whose taps lie `dilation` pixels apart."""
+
+    c: int
+    n: int
+    dilation: int
+
+    def apply(self, net: Builder, x: int) -> int:
+        """All repeats."""
+        for _ in range(net.repeats(self.n)):
+            x = branched(net, x, net.width(self.c), 3, 1, dilation=self.dilation)
         return x
 
 

@@ -110,12 +110,14 @@ class Bneck(Repeated):
 class UniversalInverted(Repeated):
     """MobileNetV4's universal inverted bottleneck: a depthwise before and within, or neither.
 
-    `k1` and `k2` are their sizes, 0 leaves one out; the stride is that of the last of the two.
+    `k1` and `k2` are their sizes, 0 leaves one out; the stride is that of the last of the two. With
+    `scaled` a learned factor per channel ends it.
     """
 
     k1: int = 0
     k2: int = 0
     e: float = 4
+    scaled: bool = False
 
     def block(self, net: Builder, x: int, stride: int) -> int:
         """Depthwise, widen, depthwise, narrow."""
@@ -126,6 +128,7 @@ class UniversalInverted(Repeated):
         if self.k2:
             y = net.depthwise(y, self.k2, stride)
         y = net.conv(y, net.width(self.c), act="none")
+        y = net.scaled(y) if self.scaled else y
         return net.residual(x, y) if stride == 1 else y
 
 

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""Keras layers of our own, which model files may name: they can be loaded without running code.
+
+Convolutions that train with more weights than they need have `plain_weights`, which
+`tinyeff.zoo.deploy` asks for: kernel and bias of the convolution that computes the same. Branches
+of ordinary layers need no such class: `deploy` finds them by structure.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+NAMES = ("DepthwiseOverConv2D", "DiracConv2D", "ResponseNormalization", "TrivialConv2D")
+PACKAGE = "tinyeff"
+
+
+def layer_class(name: str) -> Any:
+    """The Keras class called `name`, one of NAMES; arguments (filters, kernel_size=3, strides=1).
+
+    "DiracConv2D": W = diag(a) I + diag(b) W / |W| (Zagoruyko and Komodakis 2017, equation 3).
+    "TrivialConv2D": W + I, the shortcut in the kernel, not trained (Ding et al. 2021, table 7).
+    "DepthwiseOverConv2D": a depthwise kernel over each window, then the convolution's own (DO-Conv,
+    Cao et al. 2022, equation 3, with D_mul = rows * columns).
+    "ResponseNormalization": arguments (radius, k, alpha, beta); x / (k + alpha * sum of x^2)^beta
+    over the `radius` channels on either side (Krizhevsky et al. 2012, section 3.3).
+    """
+    return layer_classes()[name]
+
+
+@cache
+def layer_classes() -> dict[str, Any]:
+    """Name -> class; made when first asked for, since Keras takes seconds to import."""
+    import keras
+
+    ops = keras.ops
+
+    class Convolution(keras.layers.Layer):  # type: ignore[misc]
+        """A "same" convolution whose kernel is computed from the weights."""
+
+        def __init__(
+            self, filters: int, kernel_size: int = 3, strides: int = 1, use_bias: bool = True,
+            **kwargs: Any,
+        ) -> None:
+            super().__init__(**kwargs)
+            self.filters, self.use_bias = filters, use_bias
+            self.kernel_size, self.strides = (kernel_size,) * 2, (strides,) * 2
+            self.padding, self.dilation_rate = "same", (1, 1)
+            self.activation = keras.activations.linear
+
+        def build(self, input_shape: Any) -> None:
+            """Make the weights for inputs of `input_shape`."""
+            self.make_weights((*self.kernel_size, int(input_shape[-1]), self.filters))
+            if self.use_bias:
+                self.bias = self.add_weight(shape=(self.filters,), initializer="zeros",
+                                            name="bias")
+
+        def call(self, inputs: Any) -> Any:
+            """Convolve with the plain kernel."""
+            y = ops.conv(inputs, self.plain_kernel(), self.strides, "same")
+            return y + self.bias if self.use_bias else y
+
+        def plain_weights(self) -> tuple[Any, Any]:
+            """Kernel (rows, columns, in, out) and bias (out,) of the plain convolution."""
+            bias = self.bias if self.use_bias else ops.zeros((self.filters,))
+            return (ops.convert_to_numpy(self.plain_kernel()), ops.convert_to_numpy(bias))
+
+        def get_config(self) -> dict[str, Any]:
+            """What rebuilds the layer."""
+            return {**super().get_config(), "filters": self.filters,
+                    "kernel_size": self.kernel_size[0], "strides": self.strides[0],
+                    "use_bias": self.use_bias}
+
+    @keras.saving.register_keras_serializable(PACKAGE)
+    class DiracConv2D(Convolution):
+        def make_weights(self, shape: tuple[int, ...]) -> None:
+            self.kernel = self.add_weight(shape=shape, initializer="he_normal", name="kernel")
+            self.identity = self.add_weight(shape=shape[-1:], initializer="ones", name="identity")
+            self.scale = self.add_weight(shape=shape[-1:], name="scale",
+                                         initializer=keras.initializers.Constant(0.1))
+
+        def plain_kernel(self) -> Any:
+            norm = ops.sqrt(ops.sum(ops.square(self.kernel), (0, 1, 2)) + 1e-12)
+            return dirac(self.kernel.shape) * self.identity + self.kernel / norm * self.scale
+
+    @keras.saving.register_keras_serializable(PACKAGE)
+    class TrivialConv2D(Convolution):
+        def make_weights(self, shape: tuple[int, ...]) -> None:
+            self.kernel = self.add_weight(shape=shape, initializer="he_normal", name="kernel")
+
+        def plain_kernel(self) -> Any:
+            return self.kernel + dirac(self.kernel.shape)
+
+    @keras.saving.register_keras_serializable(PACKAGE)
+    class DepthwiseOverConv2D(Convolution):
+        def make_weights(self, shape: tuple[int, ...]) -> None:
+            rows, columns, channels, filters = shape
+            area = rows * columns
+            self.kernel = self.add_weight(shape=(area, channels, filters),
+                                          initializer="he_normal", name="kernel")
+            # The identity: training starts as without it.
+            self.over = self.add_weight(
+                shape=(channels, area, area), name="over",
+                initializer=lambda s, dtype=None: ops.tile(ops.eye(area)[None], (s[0], 1, 1)))
+
+        def plain_kernel(self) -> Any:
+            composed = ops.einsum("cpd,dcf->pcf", self.over, self.kernel)
+            return ops.reshape(composed, (*self.kernel_size, *self.kernel.shape[1:]))
+
+    @keras.saving.register_keras_serializable(PACKAGE)
+    class ResponseNormalization(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(
+            self, radius: int = 2, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75,
+            **kwargs: Any,
+        ) -> None:
+            super().__init__(**kwargs)
+            self.settings = {"radius": radius, "k": k, "alpha": alpha, "beta": beta}
+
+        def call(self, inputs: Any) -> Any:
+            # Keras has no such operation, and TensorFlow's is what its converter knows.
+            import tensorflow as tf
+
+            s = self.settings
+            return tf.nn.local_response_normalization(
+                inputs, s["radius"], s["k"], s["alpha"], s["beta"])
+
+        def compute_output_shape(self, input_shape: Any) -> Any:
+            return input_shape
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), **self.settings}
+
+    def dirac(shape: Any) -> Any:
+        rows, columns, channels, filters = shape
+        eye = ops.eye(channels, filters)[None, None]
+        return ops.pad(eye, ((rows // 2, rows - 1 - rows // 2),
+                             (columns // 2, columns - 1 - columns // 2), (0, 0), (0, 0)))
+
+    return {c.__name__: c for c in (
+        DepthwiseOverConv2D, DiracConv2D, ResponseNormalization, TrivialConv2D)}
