@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tinyeff.errors import UsageError
 from tinyeff.zoo import layers as kinds
 from tinyeff.zoo.blocks.base import Row
 from tinyeff.zoo.builder import Builder
@@ -84,7 +85,12 @@ class Pyramid(Row):
         for tap in reversed(net.taps):
             y = net.conv(tap, c, act="none")
             if above is not None:
-                factor = net.shape(y)[0] // net.shape(above)[0]
+                factor, rest = divmod(net.shape(y)[0], net.shape(above)[0])
+                if rest or net.shape(y)[0] != net.shape(y)[1]:
+                    raise UsageError(
+                        f"a pyramid joins a map of {net.shape(y)[:2]} with one of "
+                        f"{net.shape(above)[:2]}, whose sides must be whole multiples: use a "
+                        "resolution that is a multiple of 32")
                 y = net.add(kinds.Add(), y, net.add(kinds.Upsample(factor), above))
             above = y
             found.append(net.conv(y, c, 3))
