@@ -64,7 +64,8 @@ class _Writer:
         for number, layer in enumerate(self.network.layers):
             for i in layer.inputs:
                 readers.setdefault(i, []).append(number)
-        takes = (kinds.Conv, kinds.Depthwise, kinds.Dense, kinds.Add, kinds.Multiply)
+        takes = (kinds.Conv, kinds.Depthwise, kinds.Dense, kinds.Add, kinds.Multiply,
+                 kinds.Norm)
         return {
             i: users[0] for i, users in readers.items()
             if len(users) == 1 and isinstance(self.network.layers[i].kind, takes)
@@ -133,7 +134,11 @@ class _Writer:
                                 MeanAttrs((1, 2), kind.keep))
             case kinds.Dropout():
                 return inputs[0]
-            case kinds.Norm() | kinds.Affine() | kinds.ResponseNorm() | kinds.TransposedConv():
+            case kinds.Norm():
+                x = self._op("MUL", [inputs[0], self._zeros(shapes[0][-1])], ElementwiseAttrs())
+                return self._op("ADD", [x, self._zeros(shapes[0][-1])],
+                                ElementwiseAttrs(function))
+            case kinds.Affine() | kinds.ResponseNorm() | kinds.TransposedConv():
                 return self._rarer(kind, inputs[0], shapes[0], layer.shape)
             case kinds.Attention():
                 return self._attention(kind, inputs, shapes, layer.shape)
@@ -141,11 +146,8 @@ class _Writer:
                 return self._moved(kind, inputs[0], shapes[0], layer.shape)
 
     def _rarer(self, kind: kinds.Kind, x: int, shape: Shape, result: Shape) -> int:
-        """Layers that few networks have; normalization stands behind no convolution."""
+        """Layers that few networks have."""
         match kind:
-            case kinds.Norm():
-                x = self._op("MUL", [x, self._zeros(shape[-1])], ElementwiseAttrs())
-                return self._op("ADD", [x, self._zeros(shape[-1])], ElementwiseAttrs())
             case kinds.Affine():
                 x = self._op("MUL", [x, self._zeros()], ElementwiseAttrs())
                 if not kind.offset:
