@@ -110,7 +110,7 @@ SECOND: tuple[Case, ...] = (
     ("pspnet_repvgg_a0", {"width": 0.125, "resolution": 48, "classes": 4}),
     ("fpn_resnet_18", {**TINY, "resolution": 64}),
     ("ssdlite_mobilenet_v2", SMALL),
-    ("yolo_mobilenet_v2", {**SMALL, "resolution": 32}),
+    ("yolo_mobilenet_v2", {**SMALL, "resolution": 64}),
 )
 """The networks of the second half: classic ones, dense prediction, overparameterized ones."""
 

@@ -167,7 +167,8 @@ class PyramidPooling(Row):
         for grid in self.grids:
             if rows == columns and rows % grid == 0:
                 size = rows // grid
-                y = net.add(kinds.AveragePool((size, size), (size, size), "valid"), x)
+                window = (size, size)
+                y = net.add(kinds.AveragePool(window, window, "valid"), x) if size > 1 else x
                 y = net.conv(y, max(1, c // len(self.grids)))
                 parts.append(net.add(kinds.Upsample(size, True), y) if size > 1 else y)
         return net.conv(net.concat(*parts), c, 3)
