@@ -257,7 +257,7 @@ def test_verify_is_exact(capsys: Capture) -> None:
     ("cortex-m4", "qemu", False),
 ])
 def test_verify_and_evaluate_on_a_core(
-    capsys: Capture, cpu: str, engine: str | None, layers: bool
+    capsys: Capture, tmp_path: Path, cpu: str, engine: str | None, layers: bool
 ) -> None:
     needs("arm-none-eabi-gcc", "unicorn", "qemu-system-arm")
     options = ["--cpu", cpu, *(["--engine", engine] if engine else [])]
@@ -265,8 +265,11 @@ def test_verify_and_evaluate_on_a_core(
     assert (code, value["exact"], value["cpu"], value["layers"]) == (0, True, cpu, layers)
     assert (value["tensors"] > 1) == layers
     if layers and cpu == "cortex-m4":
-        code, value = run_json(capsys, "evaluate", MODEL, "--data", DATA, *options)
-        assert (code, value["exact"], value["samples"]) == (0, 1.0, 144)
+        with np.load(DATA) as data:
+            np.savez(tmp_path / "few.npz", **{name: data[name][:6] for name in data.files})
+        code, value = run_json(capsys, "evaluate", MODEL, "--data", str(tmp_path / "few.npz"),
+                               *options)
+        assert (code, value["exact"], value["samples"]) == (0, 1.0, 6)
 
 
 @pytest.mark.parametrize("cpu", ["host", pytest.param("cortex-m4", marks=pytest.mark.slow)])
@@ -343,7 +346,7 @@ def test_doctor_lists_what_is_there_and_how_to_get_the_rest(capsys: Capture) -> 
     assert checks["python"]["version"].startswith("3.")
     assert checks["ai-edge-litert"]["version"].startswith("2.")
     missing = [c for c in value["checks"] if c["version"] is None]
-    assert all("install" in c["fix"] for c in missing)
+    assert all(c["fix"] for c in missing)
 
 
 def test_doctor_without_a_compiler(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ NETWORKS = {  # and the size of the image
 HUGE = ("ResNet50V2", "Xception")
 """Over 20 million weights each: compiled once, not for every strategy."""
 
-IN_MAKE_TEST = (("MobileNet", "per-layer"), ("MobileNet", "stream"))
+IN_MAKE_TEST = (("MobileNet", "stream"),)
 CASES = [pytest.param(n, s, marks=pytest.mark.slow if (n, s) in IN_MAKE_TEST else pytest.mark.all)
          for n in NETWORKS for s in ("per-layer", "stream", "patch")]
 

@@ -96,7 +96,9 @@ def test_200_networks_on_the_host() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("cpu", "optimize"), [
-    ("cortex-m4", "speed"), ("cortex-m4", "size"), ("cortex-m0plus", "balanced")])
+    ("cortex-m4", "balanced"), ("cortex-m0plus", "balanced"),
+    pytest.param("cortex-m4", "speed", marks=pytest.mark.all),
+    pytest.param("cortex-m4", "size", marks=pytest.mark.all)])
 def test_networks_on_emulated_cores(cpu: str, optimize: Optimize) -> None:
     needs("unicorn", "capstone", "elftools", "arm-none-eabi-gcc")
     cases = drawn(40, number=1)

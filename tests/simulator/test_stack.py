@@ -106,7 +106,8 @@ def test_frames_of_assembly_come_from_its_instructions() -> None:
     assert result.stack_bytes == result.stack_bound_bytes
 
 
-@compilers
+# zig compiles its run-time library first, which takes as long as all other tests of this file.
+@pytest.mark.parametrize("compiler", ["gcc", pytest.param("zig", marks=pytest.mark.all)])
 def test_helpers_of_the_compiler_have_a_bound(compiler: str) -> None:
     needs_compiler(compiler)
     body = """
