@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 
 import numpy as np
-import numpy.typing as npt
 
 from tinyeff.planner.endings import MAC, Ending, Ways
 from tinyeff.planner.streams import IMPOSSIBLE, Config, Rows, Space
@@ -31,8 +31,6 @@ Progress = Callable[[int, int], None]
 """Called with how much is done, of how much."""
 
 NEVER = 1 << 61
-STEPS = 64
-"""Arena sizes looked at together."""
 
 
 @dataclass(frozen=True)
@@ -72,24 +70,14 @@ class Pair:
         self._cost.append(cost)
         self._sorted = None
 
-    def sizes(self) -> Rows:
-        """The bytes at which there is a cheaper way."""
-        return self._steps()[0]
-
-    def cost(self, ceilings: Rows) -> Rows:
-        """The least cost within each of `ceilings`."""
-        sizes, cost = self._steps()
-        at = np.searchsorted(sizes, ceilings, "right") - 1
-        found: Rows = np.where(at >= 0, cost[at], NEVER)
-        return found
-
     def streamed(self) -> Iterator[tuple[Ways, int]]:
         """Every way that streams, and its number among its like."""
         for ways in self._ways:
             if ways is not None:
                 yield from ((ways, k) for k in range(len(ways.cost)))
 
-    def _steps(self) -> tuple[Rows, Rows]:
+    def steps(self) -> tuple[Rows, Rows]:
+        """The bytes at which there is a cheaper way, and its cost."""
         if self._sorted is None:
             size, cost = np.concatenate(self._bytes), np.concatenate(self._cost)
             order = np.lexsort((cost, size))
@@ -127,6 +115,43 @@ class Pair:
                     return
 
 
+class Cut:
+    """All pairs that end at one cut, by their first operator; the cheapest of each."""
+
+    def __init__(self) -> None:
+        self.pairs: dict[int, Pair] = {}
+        self._steps: tuple[Rows, Rows, Rows] | None = None
+        self._costs: dict[int, Rows] = {}
+
+    def changed(self) -> None:
+        """Forget what is known: some pair has become another."""
+        self._steps = None
+        self._costs.clear()
+
+    def costs(self, ceiling: int) -> Rows:
+        """The least cost of each pair within the ceiling, as one more piece of a route."""
+        found = self._costs.get(ceiling)
+        if found is None:
+            begins, sizes, cost = self._steps or self._joined()
+            # One more piece counts as one more call.
+            found = np.minimum.reduceat(np.where(sizes <= ceiling, cost, NEVER), begins) + 1
+            self._costs[ceiling] = found
+        return found
+
+    @cached_property
+    def firsts(self) -> Rows:
+        """First operators of all pairs."""
+        return np.array(list(self.pairs))
+
+    def _joined(self) -> tuple[Rows, Rows, Rows]:
+        """(where each pair begins, bytes, cost) of all steps of all pairs."""
+        steps = [p.steps() for p in self.pairs.values()]
+        begins = np.cumsum([0, *(len(s) for s, _ in steps[:-1])])
+        self._steps = (begins, np.concatenate([s for s, _ in steps]),
+                       np.concatenate([c for _, c in steps]))
+        return self._steps
+
+
 def macs_of(cost: int) -> int:
     """The extra MACs in a cost."""
     return cost // MAC
@@ -149,7 +174,7 @@ class Search:
         self._most_macs = most_macs
         whole = max((b for b in per_layer_bytes if b < IMPOSSIBLE), default=0)
         self._ceiling, self._longest = min(whole, ceiling_bytes), longest
-        self._pairs: list[dict[int, Pair]] = [{} for _ in range(self._count + 1)]
+        self._cuts = [Cut() for _ in range(self._count + 1)]
         for op, live in enumerate(per_layer_bytes):
             calls = np.array([self._calls_alone(op)])
             self._pair(op, op + 1).add(None, np.array([live]), calls)
@@ -160,59 +185,68 @@ class Search:
                 if progress is not None:
                     progress(end, self._count)
 
+        self._sizes = np.unique(np.concatenate(
+            [p.steps()[0] for cut in self._cuts for p in cut.pairs.values()] or [np.zeros(1, int)]))
+        self._least = int(self._sizes[0])
+
     def correct(self, piece: Piece, live_bytes: int, extra_macs: int) -> None:
         """Replace the estimate of a piece by what was measured."""
-        self._pairs[piece.last][piece.first].correct(self._space, piece, live_bytes, extra_macs)
+        cut = self._cuts[piece.last]
+        pair = cut.pairs[piece.first]
+        pair.correct(self._space, piece, live_bytes, extra_macs)
+        cut.changed()
+        # Sizes that are gone do no harm: nothing changes there.
+        self._sizes = np.union1d(self._sizes, pair.steps()[0])
 
     def smallest(self, most_macs: float = 0) -> int:
         """The least bytes that any route within so many extra MACs needs."""
-        sizes = np.unique(np.concatenate(
-            [p.sizes() for pairs in self._pairs for p in pairs.values()] or [np.zeros(1, int)]))
-        low, high = 0, len(sizes) - 1
-        while low < high:
-            at = np.unique(np.linspace(low, high, STEPS).astype(np.int64))
-            good = np.flatnonzero(self.macs(sizes[at]) <= most_macs)
-            if not len(good):
-                return IMPOSSIBLE
-            high = int(at[good[0]])
-            low = int(at[good[0] - 1]) + 1 if good[0] else high
-        return int(sizes[high])
+        sizes = self._sizes
+        low, high, stride = 0, len(sizes), 1  # below `low` nothing is enough; `high` is, or the end
+        at = min(int(np.searchsorted(sizes, self._least)), high - 1)
+        while low < high:  # outwards from the answer before, then in halves
+            if self.macs(int(sizes[at])) <= most_macs:
+                high, at = at, max(at - stride, low)
+            else:
+                low, at = at + 1, min(at + stride, high - 1)
+            stride *= 2
+            if low > 0 and high < len(sizes):
+                at = (low + high) // 2
+        if high == len(sizes):
+            return IMPOSSIBLE
+        self._least = int(sizes[high])
+        return self._least
 
-    def macs(self, ceilings: Rows) -> npt.NDArray[np.float64]:
-        """The least extra MACs of any route within each of `ceilings`; inf where there is none."""
-        cost = self._costs(np.asarray(ceilings))[-1]
-        return np.where(cost >= NEVER, inf, cost // MAC)
+    def macs(self, ceiling: int) -> float:
+        """The least extra MACs of any route within the ceiling; inf where there is none."""
+        cost = self._costs(ceiling)[-1]
+        return inf if cost >= NEVER else int(cost) // MAC
 
     def cheapest(self, ceiling_bytes: int) -> Route:
         """The cheapest route whose pieces all stay within the ceiling.
 
         The ceiling must be at least what `smallest` says.
         """
-        costs = [int(c[0]) for c in self._costs(np.array([ceiling_bytes]))]
+        costs = self._costs(ceiling_bytes)
         assert costs[-1] < NEVER, f"no route stays within {ceiling_bytes} bytes"
         pieces: list[Piece] = []
         last = self._count
         while last > 0:
-            pair = min(self._pairs[last].values(), key=lambda p: costs[p.first] + int(
-                p.cost(np.array([ceiling_bytes]))[0]))
-            pieces.append(pair.best(self._space, ceiling_bytes))
-            last = pair.first
+            cut = self._cuts[last]
+            first = int(cut.firsts[(costs[cut.firsts] + cut.costs(ceiling_bytes)).argmin()])
+            pieces.append(cut.pairs[first].best(self._space, ceiling_bytes))
+            last = first
         return Route(max((p.live_bytes for p in pieces), default=0),
                      sum(p.extra_macs for p in pieces), tuple(reversed(pieces)))
 
-    def _costs(self, ceilings: Rows) -> list[Rows]:
-        """For each cut the least cost of getting there within each of `ceilings`."""
-        best = [np.zeros(len(ceilings), np.int64)]
-        for last in range(1, self._count + 1):
-            found = np.full(len(ceilings), NEVER)
-            for first, pair in self._pairs[last].items():
-                # One more piece counts as one more call.
-                found = np.minimum(found, best[first] + pair.cost(ceilings) + 1)
-            best.append(np.minimum(found, NEVER))
+    def _costs(self, ceiling: int) -> Rows:
+        """For each cut the least cost of getting there within the ceiling."""
+        best = np.zeros(self._count + 1, np.int64)
+        for last, cut in enumerate(self._cuts[1:], 1):
+            best[last] = min((best[cut.firsts] + cut.costs(ceiling)).min(), NEVER)
         return best
 
     def _pair(self, first: int, last: int) -> Pair:
-        return self._pairs[last].setdefault(first, Pair(first, last))
+        return self._cuts[last].pairs.setdefault(first, Pair(first, last))
 
     def _add_streams(self, first: int, end: int, tile_pixels: int) -> None:
         """All segments that begin at `first` or later and end with `end`."""
