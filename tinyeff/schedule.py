@@ -218,36 +218,39 @@ def schedule(
     flat: tuple[bool, ...],
 ) -> tuple[tuple[StageGroup, ...], ...]:
     """The groups of every segment with their stages; views leave no stage."""
-    return _Scheduler(graph, variants, flat).run(tuple(segments))
+    return Scheduler(graph, variants, flat).run(segments)
 
 
-class _Scheduler:
+class Scheduler:
+    """What `schedule` needs to know of a graph, for whoever schedules many segments of it."""
+
     def __init__(
         self, graph: Graph, variants: tuple[Variant, ...], flat: tuple[bool, ...]
     ) -> None:
         self._graph, self._variants, self._flat = graph, variants, flat
-        self._names = Renaming(graph)
+        self.names = Renaming(graph)
         self._last_use: dict[int, int] = {}
         for index, op in enumerate(graph.ops):
             for tensor in activations(graph, op):
-                if index not in self._names.views:
-                    self._last_use[self._names.root(tensor)] = index
+                if index not in self.names.views:
+                    self._last_use[self.names.root(tensor)] = index
         for tensor in graph.outputs:
-            self._last_use[self._names.root(tensor)] = len(graph.ops)
+            self._last_use[self.names.root(tensor)] = len(graph.ops)
 
-    def run(self, segments: tuple[Segment, ...]) -> tuple[tuple[StageGroup, ...], ...]:
+    def run(self, segments: Iterable[Segment]) -> tuple[tuple[StageGroup, ...], ...]:
+        """The groups of every segment with their stages."""
         return tuple(self._segment(s) for s in segments)
 
     def _segment(self, segment: Segment) -> tuple[StageGroup, ...]:
         groups = [self._pushed(tensor) for tensor in segment.pushed]
         made_by = {tensor: n for n, tensor in enumerate(segment.pushed)}
         plain = [g for g in segment.groups
-                 if any(i not in self._names.views for i in range(g.first, g.last))]
+                 if any(i not in self.names.views for i in range(g.first, g.last))]
         for group in plain:
             stages = self._stages(group)
             # What nobody reads is computed too: nothing would ask for its rows.
             complete = group is plain[-1] or any(
-                self._last_use.get(self._names.root(t), segment.last) >= segment.last
+                self._last_use.get(self.names.root(t), segment.last) >= segment.last
                 for t in stages[-1].outputs)
             reads = self._reads(stages)
             needs = tuple(dict.fromkeys(
@@ -255,14 +258,14 @@ class _Scheduler:
             groups.append(self._group(group, stages, reads, needs, complete))
             for stage in stages:
                 for tensor in stage.outputs:
-                    made_by[self._names.root(tensor)] = len(groups) - 1
+                    made_by[self.names.root(tensor)] = len(groups) - 1
         return _in_stripes(groups, self._sources(groups, made_by), segment.stripe_pixels)
 
     def _sources(self, groups: list[StageGroup], made_by: dict[int, int]) -> Sources:
-        return {(n, o): made_by[self._names.root(o.tensor)]
+        return {(n, o): made_by[self.names.root(o.tensor)]
                 for n, group in enumerate(groups) for stage in group.stages
                 for o in stage.operands
-                if o.producer == ALONE and self._names.root(o.tensor) in made_by}
+                if o.producer == ALONE and self.names.root(o.tensor) in made_by}
 
     def _pushed(self, tensor: int) -> StageGroup:
         record = self._graph.tensors[tensor]
@@ -271,13 +274,13 @@ class _Scheduler:
                           False, ((0, record.pixels),))
 
     def _stages(self, group: Group) -> tuple[Stage, ...]:
-        indices = [i for i in range(group.first, group.last) if i not in self._names.views]
+        indices = [i for i in range(group.first, group.last) if i not in self.names.views]
         made_by: dict[int, int] = {}
         stages = []
         for number, index in enumerate(indices):
             op = self._graph.ops[index]
             stages.append(self._stage(op, index, made_by, number < len(indices) - 1))
-            made_by |= {self._names.root(t): number for t in op.outputs}
+            made_by |= {self.names.root(t): number for t in op.outputs}
         return tuple(stages)
 
     def _stage(self, op: Op, index: int, made_by: dict[int, int], inner: bool) -> Stage:
@@ -303,7 +306,7 @@ class _Scheduler:
             window, columns = Window(), Window()
         else:
             window, columns = Window(record.rows, 0), Window(record.pixels, 0)
-        producer = made_by.get(self._names.root(tensor), ALONE)
+        producer = made_by.get(self.names.root(tensor), ALONE)
         return Operand(tensor, record.rows, record.pixels, window, columns, producer)
 
     def _group(
@@ -335,7 +338,7 @@ class _Scheduler:
                 if operand.producer != ALONE:
                     to_last.setdefault(operand.producer, {}).update(paths)
                     continue
-                root = self._names.root(operand.tensor)
+                root = self.names.root(operand.tensor)
                 rows = self._graph.tensors[root].rows
                 if operand.rows != rows:
                     # The rows of one are not the rows of the other: all of them are needed.

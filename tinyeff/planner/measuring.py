@@ -14,7 +14,7 @@ from tinyeff.planner.lifetimes import Lifetimes, private_buffers
 from tinyeff.planner.rings import Run, simulate
 from tinyeff.planner.search import Piece
 from tinyeff.planner.streams import PROGRESS_BYTES, Space
-from tinyeff.schedule import Renaming, StageGroup, Tile, schedule, spread
+from tinyeff.schedule import Renaming, StageGroup, Tile, spread
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class Extent:
 def measure(space: Space, piece: Piece, memory: Lifetimes) -> Stream:
     """Run the order of a piece and see what it holds and computes."""
     assert piece.config is not None
-    graph, names = space.graph, Renaming(space.graph)
+    graph, names = space.graph, space.names
     segment = space.segment(piece.first, piece.last, piece.config)
-    groups = schedule(graph, (segment,), space.variants, (False,) * len(graph.ops))[0]
+    groups = space.groups(segment)
     run = simulate(graph, names, groups, space.variants)
     extents = [list(_extents(g, rows)) for g, rows in zip(groups, run.rows, strict=True)]
     apart = {(memory.home[w], memory.home[r]): below for (w, r), below in run.below.items()}

@@ -28,7 +28,7 @@ from tinyeff.ops.operator import node_of
 from tinyeff.planner import sizes
 from tinyeff.planner.lifetimes import Lifetimes, form_of
 from tinyeff.planner.rings import overwrites, simulate
-from tinyeff.schedule import Renaming, StageGroup, activations, schedule
+from tinyeff.schedule import Scheduler, StageGroup, activations
 
 Rows = npt.NDArray[np.int64]
 IMPOSSIBLE = 1 << 60
@@ -90,10 +90,10 @@ class Space:
         self.buffers = memory.buffers
         self.variants = tuple(variants)
         self._home = memory.home
-        self._names = Renaming(graph)
         self._forms = [form_of(graph, op) for op in graph.ops]
-        alone = schedule(graph, [one_by_one(i, i + 1) for i in range(len(graph.ops))],
-                         self.variants, (False,) * len(graph.ops))
+        self._scheduler = Scheduler(graph, self.variants, (False,) * len(graph.ops))
+        self.names = self._scheduler.names
+        alone = self._scheduler.run(one_by_one(i, i + 1) for i in range(len(graph.ops)))
         self.layers = [self._layer(i, groups) for i, groups in enumerate(alone)]
         self.readers: list[list[tuple[int, Window]]] = [[] for _ in self.buffers]
         for layer in self.layers:
@@ -109,7 +109,7 @@ class Space:
 
     def _layer(self, index: int, groups: tuple[StageGroup, ...]) -> Layer:
         op, graph = self.graph.ops[index], self.graph
-        if index in self._names.views:
+        if index in self.names.views:
             return Layer(index, True, 0, 0, (), -1, 0, 0, 0)
         (group,) = groups
         form, node = self._forms[index], node_of(graph, op)
@@ -122,7 +122,7 @@ class Space:
             operator_of(op.kind).macs(node), columns=columns,
             pixel_bytes=sizes.pixel_bytes(graph.tensors[op.outputs[0]]),
             overwrites=frozenset(self._home[t] for t in overwrites(
-                graph, self._names, self.variants, group)),
+                graph, self.names, self.variants, group)),
             takes=tuple((self._home[o.tensor], o.pixels, o.columns)
                         for o in group.stages[0].operands),
         )
@@ -228,8 +228,8 @@ class Space:
         return self._forms[op] == "rows"
 
     def _rings_of(self, segment: Segment) -> dict[int, int]:
-        groups = schedule(self.graph, (segment,), self.variants, (False,) * len(self.layers))[0]
-        rings = simulate(self.graph, self._names, groups, self.variants).rings
+        groups = self.groups(segment)
+        rings = simulate(self.graph, self.names, groups, self.variants).rings
         return {self._home[tensor]: rows for tensor, rows in rings.items()}
 
     def runs(self) -> Iterator[tuple[int, int]]:
@@ -259,6 +259,10 @@ class Space:
                 begin = layer.op + 1
         return Segment("stream", first, last, tuple(groups), self.pushed if first == 0 else (),
                        config.stripe_pixels)
+
+    def groups(self, segment: Segment) -> tuple[StageGroup, ...]:
+        """The groups of a segment with their stages."""
+        return self._scheduler.run((segment,))[0]
 
     def shares_group(self, layer: Layer, last: int, config: Config) -> bool:
         """True where the layer runs tile by tile, with its neighbour before or after."""
