@@ -75,6 +75,7 @@ class Ending:
         self._space, self._last, self._config = space, last, Config(tile_pixels)
         self._ceiling, self._most_cost = ceiling_bytes, (most_macs + 1) * MAC - 1
         self._done: dict[int, Rows] = {}
+        self._total: dict[int, int] = {}
         self._columns: dict[int, tuple[Rows, Rows]] = {}
         real = [n for n in space.layers[:last] if n.result >= 0]
         self._end = real[-1] if real else None
@@ -113,9 +114,12 @@ class Ending:
         if layer.op == self._end.op:
             self._done[layer.op] = self._rows
             self._columns[layer.op] = self._begin, self._until
+            self._total[layer.op] = layer.rows
         else:
             self._done[layer.op] = (self._done[space.after(layer.op)] if joined
                                     else self._required(layer))
+            self._total[layer.op] = (self._total[space.after(layer.op)] if joined
+                                     else self._all_required(layer))
             self._columns[layer.op] = self._needed_columns(layer)
         self._pending = []
         self._groups += not joined
@@ -158,12 +162,19 @@ class Ending:
         """True where the layer shares the last group, so that its row is still being computed."""
         return self._done[op] is self._rows
 
+    def _all_required(self, layer: Layer) -> int:
+        """Rows of the layer that are computed, all in all: what leaves the segment besides its
+        output may have to be completed when the output is."""
+        inside = [(op, w) for op, w in self._space.readers[layer.result] if op in self._total]
+        by_rows = self._space.steps_by_rows(layer.op)
+        if self._leaves(layer.result) or not inside or not by_rows:
+            return layer.rows
+        return min(layer.rows, max(((self._total[op] - 1) * w.step + w.offset) // w.divisor + w.count
+                                   for op, w in inside))
+
     def _rows_done(self, layer: Layer) -> int:
         """Rows of the layer that are computed, all in all."""
-        done = self._done[layer.op]
-        if self._leaves(layer.result) or done is self._rows or not len(done):
-            return layer.rows
-        return int(done[-1])
+        return self._total[layer.op]
 
     def _needed_columns(self, layer: Layer) -> tuple[Rows, Rows]:
         """[begin, end) of the layer's columns that each stripe computes."""
