@@ -34,7 +34,7 @@ def plan_along(graph: Graph, limits: Limits, seed: int) -> Plan:
         def cheapest(self, ceiling_bytes: int) -> Route:
             rng, last, pieces = np.random.default_rng(seed), self._count, list[Piece]()
             while last > 0:
-                pairs = list(self._pairs[last].values())
+                pairs = list(self._cuts[last].pairs.values())
                 ways = [(p, w, k) for p in pairs for w, k in p.streamed()]
                 if ways and (rng.random() < 0.9 or not any(p.first == last - 1 for p in pairs)):
                     pair, way, k = ways[int(rng.integers(len(ways)))]
