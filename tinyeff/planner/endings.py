@@ -324,8 +324,12 @@ class Ending:
         for source, bit, wider in self._pending:
             if source < first:
                 live = live - np.where(mask >> bit & 1, wider[stripe], 0)
-        live = live - self._shared_of(first, stripe, mask)
         total = self._cost[stripe] + cost
+        dying = self._dying(first)
+        if not ((live - self._most_shared(dying) <= self._ceiling)
+                & (total <= self._most_cost)).any():
+            return None  # most segments; what is shared takes long to find
+        live = live - self._shared_of(first, dying, stripe, mask)
         usable = (live <= self._ceiling) & (total <= self._most_cost)
         if pushed:
             usable &= stripe == 0
@@ -349,14 +353,24 @@ class Ending:
         return total + sum(space.buffers[b].size_bytes for b in space.crossing[last]
                            if space.written[b] >= first)
 
-    def _shared_of(self, first: int, stripe: Rows, mask: Rows) -> Rows:
+    def _dying(self, first: int) -> list[int]:
+        """Buffers that enter the segment and end in it, the largest first."""
+        space = self._space
+        found = [n for n in space.crossing[first]
+                 if space.buffers[n].last <= self._last and n not in space.inputs_pushed]
+        return sorted(found, key=lambda n: -space.buffers[n].size_bytes)
+
+    def _most_shared(self, dying: list[int]) -> int:
+        """No order of rows lets the segment's output share more than this."""
+        assert self._end is not None
+        sizes = self._space.buffers
+        return min(sizes[dying[0]].size_bytes, sizes[self._end.result].size_bytes) if dying else 0
+
+    def _shared_of(self, first: int, dying: list[int], stripe: Rows, mask: Rows) -> Rows:
         """The most that the segment's output can share with one of its inputs, for each label.
 
         In several stripes nothing: the next one reads all rows anew.
         """
-        dying = [n for n in self._space.crossing[first]
-                 if self._space.buffers[n].last <= self._last
-                 and n not in self._space.inputs_pushed]
         plain = self._shared(first, dying, None)
         shared = np.where(stripe == 0, plain, 0)
         layer = self._space.layers[first]
@@ -378,6 +392,8 @@ class Ending:
         best = 0
         for number in dying:
             source = space.buffers[number]
+            if min(source.size_bytes, output.size_bytes) <= best:
+                break  # nor can those after it, which are smaller
             apart = max(self._below(first, number, row, recomputed), 0)
             extent = max(apart + source.size_bytes, output.size_bytes)
             best = max(best, source.size_bytes + output.size_bytes - extent)
