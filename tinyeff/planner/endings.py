@@ -14,53 +14,18 @@ Cost is one number, extra MACs first and kernel calls second, so that costs add 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from tinyeff.ir import Window
 from tinyeff.planner.rings import NOBODY
+from tinyeff.planner.segment_ways import MAC, MOST_RECOMPUTED, Ways
 from tinyeff.planner.streams import IMPOSSIBLE, PROGRESS_BYTES, Config, Layer, Rows, Space
 from tinyeff.planner.tiles import MOST_TILES, tile_sizes
-
-MAC = 1 << 24
-"""What one extra multiply-accumulate costs; a kernel call costs 1, all calls together less."""
 
 MOST_LABELS = 64
 """Sets of recomputed operators that are kept for one number of stripes; of more than these the
 cheapest in each of so many steps of bytes."""
-
-MOST_RECOMPUTED = 62
-
-
-@dataclass(frozen=True, eq=False)
-class Ways:
-    """Ways to run operators [first, last): bytes while they run, cost, and how.
-
-    Arrays of one entry per way. `stripe` is the stripe's pixels (0: all columns), `mask` has bit n
-    set where the n-th operator of `Space.expanding`, from the end, is recomputed.
-    """
-
-    live_bytes: Rows
-    cost: Rows
-    stripe: Rows
-    mask: Rows
-    tile_pixels: int
-
-    def config(self, space: Space, first: int, last: int, number: int) -> Config:
-        """How way `number` runs."""
-        mask = int(self.mask[number])
-        chosen = frozenset(op for n, op in enumerate(expanding(space, first, last))
-                           if mask >> n & 1)
-        return Config(self.tile_pixels, chosen, int(self.stripe[number]))
-
-
-def expanding(space: Space, first: int, last: int) -> Iterator[int]:
-    """Operators that a segment may recompute, from its end; at most `MOST_RECOMPUTED`."""
-    found = (op for op in range(last - 1, first - 1, -1)
-             if space.layers[op].expands and space.after(op) < last)
-    for _, op in zip(range(MOST_RECOMPUTED), found, strict=False):
-        yield op
 
 
 class Ending:
@@ -165,12 +130,12 @@ class Ending:
     def _all_required(self, layer: Layer) -> int:
         """Rows of the layer that are computed, all in all: what leaves the segment besides its
         output may have to be completed when the output is."""
-        inside = [(op, w) for op, w in self._space.readers[layer.result] if op in self._total]
-        by_rows = self._space.steps_by_rows(layer.op)
-        if self._leaves(layer.result) or not inside or not by_rows:
+        inside = [(self._total[op], window) for op, window in self._space.readers[layer.result]
+                  if op in self._total]
+        if self._leaves(layer.result) or not inside or not self._space.steps_by_rows(layer.op):
             return layer.rows
-        return min(layer.rows, max(((self._total[op] - 1) * w.step + w.offset) // w.divisor + w.count
-                                   for op, w in inside))
+        ends = (w.first(rows - 1) + w.count for rows, w in inside if rows > 0)
+        return min(layer.rows, max([0, *ends]))
 
     def _rows_done(self, layer: Layer) -> int:
         """Rows of the layer that are computed, all in all."""

@@ -9,7 +9,8 @@ needs, MACs and calls add up:
            one segment
 
 where cost(a, b)(T) is the least cost of any way to run operators [a, b) in at most T bytes. A
-shortest path for many T at once is the front of bytes against extra MACs.
+shortest path for one T after the other is the front of bytes against extra MACs. Corrections change
+few segments, so what a cut's segments cost within T is kept until one of them changes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from math import inf
 
 import numpy as np
 
-from tinyeff.planner.endings import MAC, Ending, Ways
+from tinyeff.planner.endings import Ending
+from tinyeff.planner.segment_ways import MAC, Ways
 from tinyeff.planner.streams import IMPOSSIBLE, Config, Rows, Space
 
 TILE_PIXELS = (0, 4)
