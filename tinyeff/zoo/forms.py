@@ -26,7 +26,8 @@ class Form:
     tensor itself, scaled and shifted per channel: its kernel is a diagonal with groups = channels.
 
     `cost` are the multiply-accumulates per output pixel of the layers that it stands for. `through`
-    is the same tensor as a convolution of an earlier one, where the source is a convolution itself.
+    is the same tensor as a convolution of an earlier one, where the source is a convolution itself;
+    it is `narrow` where the tensor between them has fewer channels than either end.
     """
 
     source: int
@@ -42,6 +43,7 @@ class Form:
     name: str = ""
     cost: float = 0.0
     through: Form | None = None
+    narrow: bool = False
 
     @property
     def own_cost(self) -> int:
@@ -126,11 +128,14 @@ def composed(before: Form, form: Form) -> Form | None:
     kernel = _composed_kernel(first, second, groups, before.stride)
     bias = form.bias + _through(before.bias, second.sum((0, 1)), groups)
     stride = (before.stride[0] * form.stride[0], before.stride[1] * form.stride[1])
+    middle = before.kernel.shape[3]
+    narrow = middle < min(before.kernel.shape[2] * before.groups, form.kernel.shape[3])
     joined = replace(
         form, source=before.source, kernel=kernel, bias=bias, groups=groups,
         stride=stride,
         pads=form.pads if pointwise else before.pads, parts=before.parts + form.parts,
-        changed=True, cost=joined_cost, through=None)
+        changed=True, cost=joined_cost, through=None,
+        narrow=narrow or before.narrow)
     if before.through is None:
         return joined
     return replace(joined, through=composed(before.through, form))

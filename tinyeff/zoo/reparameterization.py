@@ -78,9 +78,14 @@ def _forms(graph: ModelGraph) -> dict[int, Form]:
 
 
 def _chosen(form: Form) -> Form:
-    """The form that reaches furthest back among those that cost nothing extra."""
+    """The form that reaches furthest back among those that cost nothing extra.
+
+    A low rank is meant: two convolutions with a narrow tensor between stay two.
+    """
     through = form.through
-    return _chosen(through) if through is not None and through.is_worth_it else form
+    if through is None or not through.is_worth_it or through.narrow:
+        return form
+    return _chosen(through)
 
 
 def _is_map(shape: Any) -> bool:
