@@ -117,6 +117,9 @@ SECOND: tuple[Case, ...] = (
 REDUNDANT = ("mcunetv2_large", "mcunetv2_mbv2_rd")
 """Their first 1x1 is linear and not narrower than its input: deployment joins it with the next."""
 
+ORDERED_OTHERWISE = ("mixnet_s",)
+"""The converter puts parallel branches into another order, on which streaming depends."""
+
 STRATEGIES = ("per-layer", "patch", "stream")
 TOLERANCE = 1e-4
 """Of the largest output: what deployment may change in float."""
@@ -192,7 +195,7 @@ def check_graph_without_tensorflow(networks: Networks, case: Case) -> None:
         assert len(ours.ops) > len(converted.ops)
         return
     assert sorted(op.kind for op in ours.ops) == sorted(op.kind for op in converted.ops)
-    for strategy in ("per-layer", "stream"):
+    for strategy in ("per-layer", "stream")[:1 if name in ORDERED_OTHERWISE else 2]:
         plans = [pipeline.plan(g, target, Limits(strategy=strategy)) for g in (ours, converted)]
         assert plans[0].activation_bytes == plans[1].activation_bytes
         assert plans[0].macs == plans[1].macs
