@@ -42,7 +42,7 @@ def prune_channels(model: Any, fraction: float, divisor: int = 1) -> Any:
     replaced: dict[int, Maker] = {
         op.outputs[0]: partial(_pruned, graph, op, kept) for op in graph.operations
         if kept.keys() & {*op.inputs, *op.outputs}}
-    return rebuilt(graph, replaced, set(range(len(graph.tensors))))
+    return rebuilt(graph, replaced)
 
 
 def _leads_to_dense(graph: ModelGraph, tensor: int) -> bool:
@@ -115,7 +115,7 @@ def factorize(model: Any, energy: float = 0.9, rank: int | None = None) -> Any:
             if r * sum(matrix.shape) < matrix.size:
                 factors = left[:, :r] * values[:r], right[:r]
                 replaced[op.outputs[0]] = partial(_two_layers, graph, op, factors)
-    return rebuilt(graph, replaced, set(range(len(graph.tensors))))
+    return rebuilt(graph, replaced)
 
 
 def _is_pointwise(layer: Any) -> bool:
@@ -174,4 +174,4 @@ def keep_classes(model: Any, classes: Sequence[int]) -> Any:
         size = "units" if op.kind == "Dense" else "filters"
         return again(op, graph, values, weights, **{size: len(chosen)})[0]
 
-    return rebuilt(graph, {end: fewer}, set(range(len(graph.tensors))))
+    return rebuilt(graph, {end: fewer})

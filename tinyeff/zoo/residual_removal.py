@@ -50,7 +50,7 @@ def remove_residuals(model: Any) -> Any:
             replaced[op.outputs[0]] = partial(_wider, graph, op, kernel, bias)
         replaced[block.total.outputs[0]] = partial(
             lambda end, values: values[end], block.convolutions[-1].outputs[0])
-    return rebuilt(graph, replaced, set(range(len(graph.tensors))))
+    return rebuilt(graph, replaced)
 
 
 def _block_of(graph: ModelGraph, total: Operation) -> _Block | None:

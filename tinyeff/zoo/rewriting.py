@@ -76,18 +76,20 @@ Maker = Callable[[Mapping[int, Any]], Any]
 """New tensor for an operation's output, from the new tensors by number."""
 
 
-def rebuilt(graph: ModelGraph, replaced: Mapping[int, Maker], needed: set[int]) -> Any:
+def rebuilt(
+    graph: ModelGraph, replaced: Mapping[int, Maker], needed: set[int] | None = None
+) -> Any:
     """A new model with the outputs in `replaced` made otherwise, all others as before.
 
-    Only what writes a tensor of `needed` is made. Weights are copied; the model that the graph is
-    of stays as it is.
+    Only what writes a tensor of `needed` is made, everything unless given. Weights are copied; the
+    model that the graph is of stays as it is.
     """
     keras = keras_module()
     values: dict[int, Any] = {
         n: keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name)
         for n, x in zip(graph.inputs, graph.model.inputs, strict=True)}
     for op in graph.operations:
-        if not needed & set(op.outputs):
+        if needed is not None and not needed & set(op.outputs):
             continue
         if op.outputs[0] in replaced:
             values[op.outputs[0]] = replaced[op.outputs[0]](values)

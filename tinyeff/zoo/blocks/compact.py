@@ -96,6 +96,14 @@ class Ghost(Repeated):
         return net.residual(x, y)
 
 
+def without_parameters(net: Builder, x: int, c: int, stride: int) -> int:
+    """A shortcut to `c` channels: every other pixel, channels of zeros (He 2016, option A)."""
+    if stride > 1:
+        x = net.add(kinds.MaxPool((1, 1), (stride, stride)), x)
+    more = c - net.channels(x)
+    return net.add(kinds.PadChannels(more), x) if more else x
+
+
 @dataclass(frozen=True)
 class Residual(Repeated):
     """ResNet's basic block of two 3x3 convolutions.
@@ -119,6 +127,4 @@ class Residual(Repeated):
     def _shortcut(self, net: Builder, x: int, c: int, stride: int) -> int:
         if self.project:
             return net.conv(x, c, 1, stride, "none", norm=False, bias=True)
-        if stride > 1:
-            x = net.add(kinds.MaxPool((1, 1), (stride, stride)), x)
-        return net.add(kinds.PadChannels(c - net.channels(x)), x)
+        return without_parameters(net, x, c, stride)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tinyeff.zoo import layers as kinds
 from tinyeff.zoo.blocks.base import Repeated, Row
+from tinyeff.zoo.blocks.compact import without_parameters
 from tinyeff.zoo.builder import Builder, divisible, pair
 from tinyeff.zoo.layers import Pair
 
@@ -44,11 +45,7 @@ class GhostBasic(Repeated):
         c = net.width(self.c)
         y = GhostConv(self.c, 3, stride, None, self.inner).apply(net, x)
         y = GhostConv(self.c, 3, 1, "none", self.inner).apply(net, y)
-        if stride > 1:
-            x = net.add(kinds.MaxPool((1, 1), (stride, stride)), x)
-        if net.channels(x) < c:
-            x = net.add(kinds.PadChannels(c - net.channels(x)), x)
-        return net.act(net.residual(x, y))
+        return net.act(net.residual(without_parameters(net, x, c, stride), y))
 
 
 @dataclass(frozen=True)
