@@ -20,8 +20,10 @@ from tests.golden_files import EXAMPLES
 from tests.shared import CHECKOUT, needs, shared_path
 from tinyeff import resources
 from tinyeff.cli import main
+from tinyeff.console.options import PlanOptions
 from tinyeff.emitter import MANIFEST
 from tinyeff.errors import InternalError
+from tinyeff.simulator.memory_map import memory_map
 
 MODEL = str(EXAMPLES / "shapes_int8.tflite")
 LABELS = str(EXAMPLES / "shapes_labels.txt")
@@ -270,6 +272,20 @@ def test_verify_and_evaluate_on_a_core(
         code, value = run_json(capsys, "evaluate", MODEL, "--data", str(tmp_path / "few.npz"),
                                *options)
         assert (code, value["exact"], value["samples"]) == (0, 1.0, 6)
+
+
+@pytest.mark.slow
+def test_the_code_of_a_board_runs_in_the_memory_of_its_chip(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs("arm-none-eabi-gcc", "unicorn")
+    options = ["--board", "nucleo-l4r5zi", "--cpu", "cortex-m4"]
+    code, value = run_json(capsys, "verify", MODEL, *options)
+    assert (code, value["exact"]) == (0, True)
+    monkeypatch.setattr(PlanOptions, "memory", lambda _: memory_map("tiny", 4096, 4096))
+    for command in (["verify", MODEL], ["evaluate", MODEL, "--data", DATA]):
+        assert main([*command, *options]) == 1
+        assert "tiny: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("cpu", ["host", pytest.param("cortex-m4", marks=pytest.mark.slow)])

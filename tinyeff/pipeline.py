@@ -24,6 +24,7 @@ from tinyeff.quantizer import quantize
 from tinyeff.reader import check_supported, read, simplify
 from tinyeff.selection import select
 from tinyeff.simulator.host import HostProgram
+from tinyeff.simulator.memory_map import MemoryMap
 from tinyeff.simulator.verify import verify
 
 __all__ = ["Compiled", "EmitOptions", "Sources", "check_supported", "compile_graph",
@@ -70,15 +71,17 @@ def simulate(
     cpu: str = "host",
     compiler: str | None = None,
     engine: str | None = None,
+    memory: MemoryMap | None = None,
 ) -> tuple[Array, ...]:
     """Build generated code and run it: arrays of (count, *shape) in and out.
 
-    It runs on this machine, or on an emulated core such as "cortex-m4"; `compiler` and `engine` are
-    for the latter.
+    It runs on this machine, or on an emulated core such as "cortex-m4"; `compiler`, `engine` and
+    the chip's `memory` are for the latter.
     """
     if cpu != "host":
         from tinyeff.simulator.emulated import EmulatedProgram
 
-        return EmulatedProgram(code, cpu, compiler=compiler, engine=engine).run(inputs)
+        machine = EmulatedProgram(code, cpu, compiler=compiler, engine=engine, memory=memory)
+        return machine.run(inputs)
     with HostProgram(code) as host:
         return host.run(inputs)

@@ -15,8 +15,10 @@ import typer
 from tinyeff.errors import UsageError
 
 if TYPE_CHECKING:
+    from tinyeff.console.terminal import Terminal
     from tinyeff.device.boards import Board, Device
     from tinyeff.ir import Limits, Optimize, Target
+    from tinyeff.simulator.memory_map import MemoryMap
 
 Name = TypeVar("Name", bound=str)
 
@@ -90,6 +92,11 @@ class PlanOptions:
         from tinyeff.device.boards import board_named, device_named
 
         return device_named(self.device) if self.board is None else board_named(self.board)
+
+    def memory(self) -> MemoryMap | None:
+        """The memory of the chip that was named, if any."""
+        chip = self.chip()
+        return chip.memory if chip else None
 
     def whole_board(self) -> Board | None:
         """The board to make a whole program for, if one was named."""
@@ -188,6 +195,12 @@ class OutputOptions:
     )] = False
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")] = False
+
+    def terminal(self) -> Terminal:
+        """Where the command's words go."""
+        from tinyeff.console.terminal import Terminal  # rich: not needed for --help
+
+        return Terminal(self.json, self.verbose, self.quiet)
 
 
 def _granted(text: str | None, option: str, chip: Device | None, there: int | None) -> int | None:

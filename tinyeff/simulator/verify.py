@@ -13,6 +13,7 @@ from tinyeff.fixed_point import int8_of_uint8
 from tinyeff.ir import Array, Graph, Program, Tensor
 from tinyeff.simulator.host import HostProgram, TraceRecord
 from tinyeff.simulator.litert import Reference
+from tinyeff.simulator.memory_map import MemoryMap
 
 TRACE_BYTES = 1 << 26
 """How much trace is held at a time; larger batches are verified in parts."""
@@ -124,6 +125,7 @@ def verify(
     cpu: str = "host",
     compiler: str | None = None,
     engine: str | None = None,
+    memory: MemoryMap | None = None,
     flags: tuple[str, ...] = (),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Verification:
@@ -131,12 +133,13 @@ def verify(
 
     `inputs`: one array of (count, *shape) int8 per model input. The release build is compared at
     the model's outputs; a traced build at every tensor that equals a TFLite tensor. `compiler` and
-    `engine` are for an emulated `cpu` (see `emulate`), `flags` for this machine.
+    `engine` are for an emulated `cpu` (see `emulate`), `flags` for this machine. `memory` is the
+    map of a chip that the release build must run in; tracing takes room that no chip needs.
     """
     if cpu != "host":
         from tinyeff.simulator.emulated import EmulatedProgram, can_trace
 
-        built = EmulatedProgram(program, cpu, compiler=compiler, engine=engine)
+        built = EmulatedProgram(program, cpu, compiler=compiler, engine=engine, memory=memory)
         shown = EmulatedProgram(program, cpu, trace=True, compiler=compiler, engine=engine
                                 ) if can_trace(cpu, engine) else None
         return compare(program.graph, inputs, built, shown, progress)
