@@ -27,7 +27,7 @@ from tinyeff.ops.pooling import Pool2DAttrs
 from tinyeff.ops.quantize import QuantizeAttrs
 from tinyeff.ops.reshape import ReshapeAttrs
 from tinyeff.ops.resize_nearest_neighbor import ResizeNearestNeighborAttrs, nearest
-from tinyeff.ops.transpose import TransposeAttrs, is_view, merged
+from tinyeff.ops.transpose import TransposeAttrs, is_view, loops_of
 from tinyeff.reader.flatbuffer import serialize
 from tinyeff.simulator.litert import Reference
 from tinyeff.targets import target_for
@@ -130,7 +130,7 @@ def test_quantize_rounds_twice() -> None:
 def test_transpose_of_ones_is_a_view() -> None:
     assert is_view((1, 1, 4, 5), (2, 0, 1, 3))
     assert not is_view((1, 2, 4, 5), (0, 2, 1, 3))
-    assert merged((1, 3, 4, 5), (0, 3, 1, 2)) == ((5, 1), (12, 5))
+    assert loops_of((1, 3, 4, 5), (0, 3, 1, 2)) == ((5, 1), (12, 5))
 
 
 @pytest.mark.parametrize(

@@ -51,12 +51,17 @@ class ClockTree:
 
 @dataclass(frozen=True)
 class Family:
-    """A family as it stands for one chip. `emulation` says how its registers answer."""
+    """A family as it stands for one chip.
+
+    `clock_code` is the family whose C starts its clocks, its own or one with the same registers;
+    `emulation` says how they answer.
+    """
 
     name: str
     title: str
     openocd: str
     uart_kind: int
+    clock_code: str
     addresses: Mapping[str, int]
     rcc: Mapping[str, int]
     reset: Mapping[str, int]
@@ -107,6 +112,7 @@ def _family(name: str, raw: dict[str, Any], variant: dict[str, Any]) -> Family:
     emulation["initial"] = [*emulation["initial"], *variant.get("initial", ())]
     return Family(
         name=name, title=raw["title"], openocd=raw["openocd"], uart_kind=raw["uart_kind"],
+        clock_code=raw.get("clock_code", name),
         addresses=raw["addresses"], rcc=raw["rcc"], reset=raw["reset"],
         clock=ClockTree(
             clock["internal_hz"], clock.get("reset_hz", clock["internal_hz"]),

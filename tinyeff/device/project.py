@@ -101,7 +101,7 @@ def board_files(board: Board, layout: Layout) -> dict[str, str]:
     """Start-up code, clocks, console, vectors and linker script of a board."""
     folder = resources.folder("firmware")
     files = {name: (folder / "families" / name).read_text(encoding="utf-8") for name in COMMON}
-    clock = folder / "families" / board.family.name / "te_clock.c"
+    clock = folder / "families" / board.family.clock_code / "te_clock.c"
     files["te_clock.c"] = clock.read_text(encoding="utf-8")
     files["te_memory.c"] = (folder / "emulator" / "memory.c").read_text(encoding="utf-8")
     files["te_board_config.h"] = render("te_board_config.h.j2", _config_view(board))

@@ -59,6 +59,22 @@ def count_of(node: Node[MeanAttrs]) -> int:
     return math.prod(node.input(0).shape[axis] for axis in node.attrs.axes)
 
 
+def shape_fields(node: Node[MeanAttrs]) -> tuple[tuple[str, int], ...]:
+    """What the portable kernels of all reductions know of the shapes."""
+    x, out, over = node.input(0), node.output, over_of(node)
+    return (
+        ("in_rows", x.rows),
+        ("in_pixels", x.pixels),
+        ("in_pitch", x.channels),
+        ("in_channels", x.channels),
+        ("out_pixels", out.pixels),
+        ("out_pitch", out.channels),
+        ("out_channels", out.channels),
+        ("over_pixels", int(over.pixels)),
+        ("over_channels", int(over.channels)),
+    )
+
+
 class Mean(Operator[MeanAttrs]):
     """Source of the arithmetic: reference_ops::QuantizedMeanOrSum of LiteRT.
 
@@ -193,19 +209,11 @@ class Mean(Operator[MeanAttrs]):
             rows = self.form_of(node) == "rows"
             return Kernel("te_mean_dsp" if rows else "te_mean_accumulate_dsp",
                           "te_mean_dsp_params", dsp_fields, ("te_mean_dsp",))
-        x, out, over = node.input(0), node.output, over_of(node)
+        x, out = node.input(0), node.output
         assert x.quant is not None and out.quant is not None
         multiplier, shift = self.scaling(node)
         fields = (
-            ("in_rows", x.rows),
-            ("in_pixels", x.pixels),
-            ("in_pitch", x.channels),
-            ("in_channels", x.channels),
-            ("out_pixels", out.pixels),
-            ("out_pitch", out.channels),
-            ("out_channels", out.channels),
-            ("over_pixels", int(over.pixels)),
-            ("over_channels", int(over.channels)),
+            *shape_fields(node),
             ("offset", x.quant.zero_point * count_of(node)),
             ("multiplier", multiplier),
             ("shift", shift),

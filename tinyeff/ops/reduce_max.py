@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyeff.ir import Array, Graph, Kernel, Target, Variant
 from tinyeff.ops.build import GraphBuilder
-from tinyeff.ops.mean import Mean, MeanAttrs, over_of
+from tinyeff.ops.mean import Mean, MeanAttrs, shape_fields
 from tinyeff.ops.operator import Node
 
 
@@ -39,21 +39,9 @@ class ReduceMax(Mean):
         return (Variant("portable", code_bytes=272 if form == "rows" else 176, cost=cost),)
 
     def lower(self, node: Node[MeanAttrs], variant: Variant) -> Kernel:
-        x, out, over = node.input(0), node.output, over_of(node)
-        fields = (
-            ("in_rows", x.rows),
-            ("in_pixels", x.pixels),
-            ("in_pitch", x.channels),
-            ("in_channels", x.channels),
-            ("out_pixels", out.pixels),
-            ("out_pitch", out.channels),
-            ("out_channels", out.channels),
-            ("over_pixels", int(over.pixels)),
-            ("over_channels", int(over.channels)),
-        )
         function = {"rows": "te_reduce_max", "accumulate": "te_reduce_max_accumulate",
                     "whole": "te_reduce_max_whole"}[self.form_of(node)]
-        return Kernel(function, "te_reduce_max_params", fields, ("te_reduce_max",))
+        return Kernel(function, "te_reduce_max_params", shape_fields(node), ("te_reduce_max",))
 
     def case(
         self, g: GraphBuilder, inputs: list[int | None], attrs: MeanAttrs, scale: float,

@@ -8,7 +8,6 @@ TRANSPOSE walks through the whole tensor.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,10 +15,16 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tinyeff.ir import Array, Kernel, Target, Variant, Window
-from tinyeff.ops import operator as o
 from tinyeff.ops.joining import Shape, grid
 from tinyeff.ops.operator import Node, Operator
-from tinyeff.ops.transpose import MAX_RANK
+from tinyeff.ops.strided_copy import (
+    MAX_RANK,
+    Loops,
+    copy_kernel,
+    copy_variant,
+    joined,
+    strides_of,
+)
 
 A = TypeVar("A")
 
@@ -52,21 +57,10 @@ def rows_of(shape: Shape, ranges: Ranges) -> Range | None:
     return Range(int(rows[0]), steps.pop() if steps else 1, len(rows))
 
 
-def loops_of(shape: Shape, ranges: Ranges) -> tuple[tuple[int, int], ...]:
-    """(size, stride in the input) of the loops through all values, outermost first.
-
-    Dimensions of one value are left out, neighbours that one loop can walk through are one.
-    """
-    loops: list[tuple[int, int]] = []
-    for axis, r in enumerate(ranges):
-        stride = r.step * math.prod(shape[axis + 1:])
-        if r.count == 1:
-            continue
-        if loops and loops[-1][1] == r.count * stride:
-            loops[-1] = (loops[-1][0] * r.count, stride)
-        else:
-            loops.append((r.count, stride))
-    return tuple(loops)
+def loops_of(shape: Shape, ranges: Ranges) -> Loops:
+    """The loops of the copy through all values."""
+    return joined((r.count, r.step * stride)
+                  for r, stride in zip(ranges, strides_of(shape), strict=True))
 
 
 class Slicing(Operator[A]):
@@ -120,23 +114,14 @@ class Slicing(Operator[A]):
             return ()
         if form == "rows":
             return (Variant("portable", code_bytes=248, cost=4 * node.output.elements),)
-        loops = loops_of(node.input(0).shape, self.ranges(node))
-        return (Variant("portable", const_bytes=8 * max(len(loops), 1), code_bytes=188,
-                        cost=6 * node.output.elements),)
+        return (copy_variant(loops_of(node.input(0).shape, self.ranges(node))),)
 
     def lower(self, node: Node[A], variant: Variant) -> Kernel:
         shape, ranges = node.input(0).shape, self.ranges(node)
         if self.form_of(node) == "rows":
             return self._lower_rows(node, ranges)
-        start = sum(r.first * math.prod(shape[axis + 1:]) for axis, r in enumerate(ranges))
-        loops = loops_of(shape, ranges) or ((1, 1),)
-        fields = (
-            ("rank", len(loops)),
-            ("start", start),
-            ("size", o.int32([size for size, _ in loops])),
-            ("stride", o.int32([stride for _, stride in loops])),
-        )
-        return Kernel("te_transpose", "te_transpose_params", fields, ("te_transpose",))
+        start = sum(r.first * stride for r, stride in zip(ranges, strides_of(shape), strict=True))
+        return copy_kernel(loops_of(shape, ranges), start)
 
     def _lower_rows(self, node: Node[A], ranges: Ranges) -> Kernel:
         columns, channels = _columns(ranges), ranges[-1]

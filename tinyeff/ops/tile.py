@@ -18,7 +18,14 @@ from tinyeff.ir import Array, Graph, Kernel, Target, Variant
 from tinyeff.ops import operator as o
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.operator import Node, Operator
-from tinyeff.ops.transpose import MAX_RANK
+from tinyeff.ops.strided_copy import (
+    MAX_RANK,
+    Loops,
+    copy_kernel,
+    copy_variant,
+    joined,
+    strides_of,
+)
 
 
 @dataclass(frozen=True)
@@ -28,21 +35,11 @@ class TileAttrs:
     multiples: tuple[int, ...]
 
 
-def loops_of(shape: tuple[int, ...], multiples: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-    """(size, stride in the input) of the loops through the output, outermost first.
-
-    Loops of one step are left out, neighbours that one loop can walk through are one.
-    """
-    loops: list[tuple[int, int]] = []
-    for axis, (size, multiple) in enumerate(zip(shape, multiples, strict=True)):
-        for count, stride in ((multiple, 0), (size, math.prod(shape[axis + 1:]))):
-            if count == 1:
-                continue
-            if loops and loops[-1][1] == count * stride:
-                loops[-1] = (loops[-1][0] * count, stride)
-            else:
-                loops.append((count, stride))
-    return tuple(loops)
+def loops_of(shape: tuple[int, ...], multiples: tuple[int, ...]) -> Loops:
+    """The loops of the copy: around each dimension one that starts it again."""
+    walked = zip(multiples, shape, strides_of(shape), strict=True)
+    return joined(step for multiple, size, stride in walked
+                  for step in ((multiple, 0), (size, stride)))
 
 
 class Tile(Operator[TileAttrs]):
@@ -82,19 +79,10 @@ class Tile(Operator[TileAttrs]):
     def variants(self, node: Node[TileAttrs], target: Target) -> tuple[Variant, ...]:
         if self.form_of(node) == "view":
             return ()
-        loops = loops_of(node.input(0).shape, node.attrs.multiples)
-        return (Variant("portable", const_bytes=8 * len(loops), code_bytes=188,
-                        cost=6 * node.output.elements),)
+        return (copy_variant(loops_of(node.input(0).shape, node.attrs.multiples)),)
 
     def lower(self, node: Node[TileAttrs], variant: Variant) -> Kernel:
-        loops = loops_of(node.input(0).shape, node.attrs.multiples)
-        fields = (
-            ("rank", len(loops)),
-            ("start", 0),
-            ("size", o.int32([size for size, _ in loops])),
-            ("stride", o.int32([stride for _, stride in loops])),
-        )
-        return Kernel("te_transpose", "te_transpose_params", fields, ("te_transpose",))
+        return copy_kernel(loops_of(node.input(0).shape, node.attrs.multiples))
 
     def cases(self) -> Iterator[Graph]:
         cases: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = [

@@ -14,9 +14,14 @@ from tinyeff.ir import Array, Graph, Kernel, Target, Variant
 from tinyeff.ops import operator as o
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.operator import Node, Operator
-
-MAX_RANK = 6
-"""TE_TRANSPOSE_MAX_RANK of the kernel; LiteRT's own limit is the same."""
+from tinyeff.ops.strided_copy import (
+    MAX_RANK,
+    Loops,
+    copy_kernel,
+    copy_variant,
+    joined,
+    strides_of,
+)
 
 
 @dataclass(frozen=True)
@@ -32,22 +37,10 @@ def is_view(shape: tuple[int, ...], perm: tuple[int, ...]) -> bool:
     return real == sorted(real)
 
 
-def merged(shape: tuple[int, ...], perm: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-    """The loops of a transposition, outermost first: (size, stride in the input).
-
-    Dimensions of size 1 are left out, neighbours that stay neighbours are one loop.
-    """
-    strides = [o.elements_of(shape[axis + 1:]) for axis in range(len(shape))]
-    loops: list[tuple[int, int]] = []
-    for axis in perm:
-        size, stride = shape[axis], strides[axis]
-        if size == 1:
-            continue
-        if loops and loops[-1][1] == size * stride:
-            loops[-1] = (loops[-1][0] * size, stride)
-        else:
-            loops.append((size, stride))
-    return tuple(loops)
+def loops_of(shape: tuple[int, ...], perm: tuple[int, ...]) -> Loops:
+    """The loops of the copy; neighbours that stay neighbours are one."""
+    strides = strides_of(shape)
+    return joined((shape[axis], strides[axis]) for axis in perm)
 
 
 class Transpose(Operator[TransposeAttrs]):
@@ -81,7 +74,7 @@ class Transpose(Operator[TransposeAttrs]):
         return (tuple(shape[axis] for axis in perm),)
 
     def limits(self, node: Node[TransposeAttrs]) -> Iterator[str]:
-        rank = len(merged(node.input(0).shape, node.attrs.perm))
+        rank = len(loops_of(node.input(0).shape, node.attrs.perm))
         if rank > MAX_RANK:
             yield (f"it moves {rank} dimensions of {node.input(0).shape}; at most {MAX_RANK} "
                    "are supported")
@@ -95,19 +88,10 @@ class Transpose(Operator[TransposeAttrs]):
     def variants(self, node: Node[TransposeAttrs], target: Target) -> tuple[Variant, ...]:
         if self.form_of(node) == "view":
             return ()
-        loops = merged(node.input(0).shape, node.attrs.perm)
-        return (Variant("portable", const_bytes=8 * len(loops), code_bytes=188,
-                        cost=6 * node.output.elements),)
+        return (copy_variant(loops_of(node.input(0).shape, node.attrs.perm)),)
 
     def lower(self, node: Node[TransposeAttrs], variant: Variant) -> Kernel:
-        loops = merged(node.input(0).shape, node.attrs.perm)
-        fields = (
-            ("rank", len(loops)),
-            ("start", 0),
-            ("size", o.int32([size for size, _ in loops])),
-            ("stride", o.int32([stride for _, stride in loops])),
-        )
-        return Kernel("te_transpose", "te_transpose_params", fields, ("te_transpose",))
+        return copy_kernel(loops_of(node.input(0).shape, node.attrs.perm))
 
     def cases(self) -> Iterator[Graph]:
         cases: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = [

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT-0 */
-/* Clocks of an STM32F4: external clock or HSI into the PLL, PLL to the core. */
+/* Clocks of an STM32F4 or F7: external clock or HSI into the PLL, PLL to the core. */
 #include "te_family.h"
 
 enum {
@@ -58,8 +58,8 @@ void te_clock_start(te_clock *clock)
     TE_REG(RCC_APB1ENR) |= 1u << 28; /* PWREN */
     (void)TE_REG(RCC_APB1ENR);
     te_set_field(PWR_CR, 3u << 14, (uint32_t)TE_PWR_VOS << 14);
-    /* Prefetch and both caches; wait states before the clock rises. */
-    te_set_field(FLASH_ACR, 7u << 8 | 15u, 7u << 8 | TE_WAIT_STATES);
+    /* Prefetch and caches; wait states before the clock rises. */
+    te_set_field(FLASH_ACR, TE_FLASH_CACHES << 8 | 15u, TE_FLASH_CACHES << 8 | TE_WAIT_STATES);
     (void)te_wait(FLASH_ACR, 15u, TE_WAIT_STATES);
     TE_REG(RCC_PLLCFGR) = choose_source(clock);
     te_set_field(RCC_CFGR, 7u << 13 | 7u << 10 | 15u << 4,

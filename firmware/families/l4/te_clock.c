@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT-0 */
-/* Clocks of an STM32L4 or L4+: MSI after reset, then HSI16, then the PLL. */
+/* Clocks of an STM32L4, L4+ or G4: MSI or HSI16 after reset, then HSI16, then the PLL. */
 #include "te_family.h"
 
 enum {
@@ -60,7 +60,7 @@ void te_clock_start(te_clock *clock)
         clock->status |= TE_BOARD_NO_POWER;
     }
 #if TE_PWR_BOOST
-    TE_REG(PWR_CR5) &= ~(1u << 8); /* boost mode, for more than 80 MHz */
+    TE_REG(PWR_CR5) &= ~(1u << 8); /* boost mode, for the upper range of clocks */
 #endif
     /* Prefetch and both caches; wait states before the clock rises. */
     te_set_field(FLASH_ACR, 7u << 8 | 15u, 7u << 8 | TE_WAIT_STATES);
