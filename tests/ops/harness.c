@@ -7,7 +7,7 @@
 
 enum {
     MAX_ROWS = 512,
-    MAX_BLOCKS = 1100,
+    MAX_BLOCKS = 8192,
     UNTOUCHED = 0x5A,
     ERROR_GAP_WRITTEN = 1, /* the kernel wrote between the pixels of an output row */
     ERROR_TOO_MANY_ROWS = 2
