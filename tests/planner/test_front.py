@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.planner.execution import run_apart, run_planned
+from tests.planner.fakes import Net
 from tests.planner.patch_graphs import random_inputs as fake_inputs
 from tests.planner.patch_graphs import real_graphs
 from tests.planner.random_graphs import block_graphs, graphs, tall_graphs
@@ -55,6 +56,21 @@ def test_any_route_computes_what_the_graph_says(graph: Graph, seed: int) -> None
 @given(st.one_of(tall_graphs(), block_graphs(), graphs()), st.integers(0, 1 << 30))
 def test_many_routes(graph: Graph, seed: int) -> None:
     computes(graph, plan_along(graph, Limits(input_memory="resident"), seed))
+
+
+def test_an_output_that_stays_in_the_arena_is_held_whole() -> None:
+    """One tensor is two outputs, and its only reader could take it tile by tile."""
+    net = Net(columns=True)
+    wide = net.conv(net.conv(net.input(1, 4, 24, 2), 4, 3), 24)
+    graph = net.graph(net.conv(wide, 4), wide, net.view(wide, 1, net.tensors[wide].elements))
+    limits = Limits(input_memory="resident")
+    plans = [plan_along(graph, limits, seed) for seed in range(8)]
+    for planned in plans:
+        (home,) = (b for b in planned.buffers if wide in b.tensors)
+        assert (home.region, home.ring_rows) == ("arena", 4)
+        computes(graph, planned)
+    assert any(s.strategy == "stream" and s.last - s.first == 3
+               for planned in plans for s in planned.segments)
 
 
 def test_blocks_recompute_and_run_in_stripes() -> None:

@@ -131,8 +131,8 @@ class Space:
         """Find which neighbours can share a group."""
         real = [layer for layer in self.layers if layer.result >= 0]
         for layer, after in pairwise(real):
-            only = {op for op, _ in self.readers[layer.result]} == {after.op} and (
-                not self._is_output(layer.result))
+            readers = {op for op, _ in self.readers[layer.result]}
+            only = readers == {after.op} and not self._is_output(layer.result)
             windows = [w for b, w in after.reads if b == layer.result]
             neighbours = layer.streams and after.streams and only and len(windows) == 1
             tall = self.graph.tensors[self.graph.ops[layer.op].outputs[0]].rows
