@@ -24,7 +24,10 @@ from tests.planner.test_patch_code import CORTEX_M4, MODELS, QUIET, check, model
 from tinyeff.data import random_inputs
 from tinyeff.ir import Graph, Limits, Plan, Target
 from tinyeff.ops import operator_of
-from tinyeff.ops.operator import node_of
+from tinyeff.ops.build import GraphBuilder
+from tinyeff.ops.operator import SAME, node_of, padding_of
+from tinyeff.ops.pointwise_table import PointwiseAttrs
+from tinyeff.ops.transpose_conv import TransposeConvAttrs
 from tinyeff.planner import front, plan, validate
 from tinyeff.selection import select
 
@@ -71,6 +74,23 @@ def test_an_output_that_stays_in_the_arena_is_held_whole() -> None:
         computes(graph, planned)
     assert any(s.strategy == "stream" and s.last - s.first == 3
                for planned in plans for s in planned.segments)
+
+
+def test_columns_that_are_stretched_share_no_group() -> None:
+    """The loops of generated C know no tiles that are stretched, only stripes."""
+    g = GraphBuilder("stretched", 1)
+    x = g.op("NEG", [g.input((1, 9, 10, 8), 0.05, 0)], PointwiseAttrs(), 0.05, 0)
+    size, weights = (9, 30), g.random_weights((1, 2, 2, 8), 0)
+    shape = g.constant(np.array((1, *size, 1), np.int32))
+    attrs = TransposeConvAttrs(size, (1, 3), padding_of(SAME, size, (2, 2), (1, 3)))
+    y = g.op("TRANSPOSE_CONV", [shape, weights, x], attrs, 0.05, 0)
+    graph = select(g.graph(y), CORTEX_M4)
+    inputs = random_inputs(graph, 5, 1)
+    plans = [plan_along(graph, EXCLUDED, seed) for seed in range(8)]
+    striped = [p for p in plans if segments_of(p, "stripes") and p.segments[0].last == 2]
+    assert striped
+    for planned in (p for p in plans if p is striped[0] or segments_of(p, "recomputed")):
+        check(graph, planned, reference(graph, inputs), inputs)
 
 
 def test_blocks_recompute_and_run_in_stripes() -> None:

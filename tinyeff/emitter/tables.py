@@ -9,7 +9,7 @@ from typing import Any
 
 from tinyeff.emitter import naming
 from tinyeff.emitter.table import Column, Pool, Row, Table
-from tinyeff.errors import Item, UnsupportedError
+from tinyeff.errors import InternalError, Item, UnsupportedError
 from tinyeff.ir import Access, ConstArray, Program, Step, StepGroup, StepSegment, Window
 
 FORMS = {"rows": "TE_ROWS", "accumulate": "TE_ACCUMULATE", "whole": "TE_WHOLE"}
@@ -183,6 +183,9 @@ class Tables:
 
     def _input(self, a: Access) -> Row:
         columns = a.columns if a.producer >= 0 and a.striped < 0 else Window()
+        if columns.divisor != 1:
+            raise InternalError(f"the columns of tensor {a.tensor} are stretched within a group; "
+                                "the generated loops cannot do that")
         return self._access(a, window=self._window(a.window, columns),
                             producer=a.producer if a.striped < 0 else self._stripe_number(a))
 

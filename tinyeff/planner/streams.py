@@ -146,9 +146,10 @@ class Space:
 
     def _is_expansion(self, layer: Layer, after: Layer, window: Window) -> bool:
         pointwise = all(w == Window() for _, w in layer.reads) and layer.columns == Window()
-        whole = window.step == 0 or window.divisor != 1
+        # Tiles of one group do not stretch: the generated loops have no divisor for columns.
+        stretches = window.divisor != 1 or self.columns_into(after, layer).divisor != 1
         is_rows = self._forms[after.op] == "rows"
-        return pointwise and not whole and window.count > 1 and is_rows
+        return pointwise and window.step > 0 and not stretches and window.count > 1 and is_rows
 
     def _keeps_pixels(self, layer: Layer, after: Layer) -> bool:
         """True where no view between the two changes what a pixel is."""
