@@ -324,6 +324,13 @@ class Plan:
     macs: int
     extra_macs: int = 0
 
+    @property
+    def recomputes(self) -> bool:
+        """True where some pixels may be computed more than once."""
+        return self.extra_macs > 0 or any(
+            s.strategy == "patch" or s.stripe_pixels > 0 or any(g.slides for g in s.groups)
+            for s in self.segments)
+
 
 @dataclass(frozen=True, eq=False)
 class ConstArray:

@@ -21,12 +21,14 @@ def test_the_solver_gives_the_same_plan_beside_tensorflow() -> None:
         from tinyeff import zoo
         from tinyeff.ir import Limits
         from tinyeff.pipeline import plan, select
-        from tinyeff.planner import exact
+        from tinyeff.planner.bound import lower_bound
+        from tinyeff.planner.elsewhere import tensorflow_came_first
         from tinyeff.targets import target_for
-        assert exact.TENSORFLOW_FIRST == (sys.argv[1] == "tensorflow")
         target = target_for("cortex-m4")
         graph = select(zoo.graph("mobilenet_v3_small", 0.25, 32, 4), target)
-        print([b.offset_bytes for b in plan(graph, target, Limits(strategy="per-layer")).buffers])
+        print([b.offset_bytes for b in plan(graph, target, Limits(strategy="per-layer")).buffers],
+              lower_bound(graph, "excluded"))
+        assert tensorflow_came_first() == (sys.argv[1] == "tensorflow")
     """
     found = [subprocess.run([sys.executable, "-c", program, first], cwd=CHECKOUT, check=True,
                             capture_output=True, text=True).stdout

@@ -4,16 +4,11 @@
 from __future__ import annotations
 
 import math
-import os
-import pickle
-import subprocess
-import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-TENSORFLOW_FIRST = "tensorflow" in sys.modules and "ortools" not in sys.modules
-"""OR-Tools crashes in a process that has loaded TensorFlow before it; then it gets its own."""
+from tinyeff.planner.elsewhere import out_of_reach_of_tensorflow, tensorflow_came_first
+
+tensorflow_came_first()  # as long as OR-Tools is not loaded
 
 from ortools.sat.python import cp_model  # noqa: E402
 
@@ -28,9 +23,17 @@ def solve(problem: Problem, start: Layout) -> Layout:
 
     The lower bound of the result is what the solver has proven.
     """
-    if TENSORFLOW_FIRST:
-        result: Layout = _elsewhere("solve", problem, start)
-        return result
+    found: Layout = out_of_reach_of_tensorflow(_solve, problem, start)
+    return found
+
+
+def fit(problem: Problem, ceiling_bytes: int) -> tuple[int, ...] | None:
+    """Offsets of a layout of at most `ceiling_bytes`, None where CP-SAT finds none in time."""
+    found: tuple[int, ...] | None = out_of_reach_of_tensorflow(_fit, problem, ceiling_bytes)
+    return found
+
+
+def _solve(problem: Problem, start: Layout) -> Layout:
     task = _Task(problem, start.lower_bound_bytes, start.size_bytes, start.offsets)
     task.model.minimize(task.extent)
     offsets = task.offsets()
@@ -41,25 +44,10 @@ def solve(problem: Problem, start: Layout) -> Layout:
     return Layout(offsets, size, min(max(start.lower_bound_bytes, proven), size))
 
 
-def fit(problem: Problem, ceiling_bytes: int) -> tuple[int, ...] | None:
-    """Offsets of a layout of at most `ceiling_bytes`, None where CP-SAT finds none in time."""
-    if TENSORFLOW_FIRST:
-        found: tuple[int, ...] | None = _elsewhere("fit", problem, ceiling_bytes)
-        return found
+def _fit(problem: Problem, ceiling_bytes: int) -> tuple[int, ...] | None:
     task = _Task(problem, 0, ceiling_bytes, ())
     task.solver.parameters.max_deterministic_time = DETERMINISTIC_SECONDS / 4
     return task.offsets()
-
-
-def _elsewhere(function: str, *arguments: Any) -> Any:
-    """The same function of this module, called in a process without TensorFlow."""
-    root = str(Path(__file__).resolve().parent.parent.parent)
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    done = subprocess.run(
-        [sys.executable, "-m", "tinyeff.planner.exact"], input=pickle.dumps((function, arguments)),
-        stdout=subprocess.PIPE, check=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)})
-    return pickle.loads(done.stdout)
 
 
 class _Task:
@@ -139,8 +127,3 @@ def _keep_rules(
             model.add(place + rule.below // unit <= other_place).only_enforce_if(is_below)
             model.add(place >= other_place + rule.above // unit).only_enforce_if(~is_below)
 
-
-if __name__ == "__main__":
-    name, given = pickle.load(sys.stdin.buffer)
-    called: Any = {"solve": solve, "fit": fit}[name]
-    sys.stdout.buffer.write(pickle.dumps(called(*given)))
