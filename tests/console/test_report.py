@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -102,6 +103,22 @@ def test_the_front_falls_and_marks_the_plan() -> None:
     for point in p.front:
         allowed = float(report.percent(point)[:-1]) / 100
         assert point.extra_macs <= allowed * point.macs
+
+
+def test_the_bound_and_how_far_the_plan_is_from_it() -> None:
+    p = report.with_front(planned(Limits(input_memory="excluded", strategy="stream")))
+    value = report.plan_object(p)
+    assert p.bound is not None and p.bound.complete
+    least = value["lower_bound"]
+    assert least["activation_bytes"] + least["gap_bytes"] == value["activation_bytes"]
+    assert least["tensor"] in {t.name for t in p.graph.tensors}
+    percent = value["activation_bytes"] / least["activation_bytes"] - 1
+    line = next(line for line in report.summary(p) if line.startswith("bound"))
+    assert f" {least['activation_bytes']:,} bytes of activations live in any plan" in line
+    assert line.endswith(f"this one is {percent:.0%} above")
+    patch = replace(p, plan=p.strategies["patch"])
+    assert report.plan_object(patch)["lower_bound"]["gap_bytes"] is None
+    assert any(line.endswith(f"stream is {percent:.0%} above") for line in report.summary(patch))
 
 
 def test_names_are_cut_to_what_tells_them_apart() -> None:

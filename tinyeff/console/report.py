@@ -17,6 +17,7 @@ from tinyeff.ir import Graph, LayerMemory, Limits, Plan, Target
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import describe_shape, node_of
 from tinyeff.planner import Verdict, front, judge, plan, strategies
+from tinyeff.planner.bound import Bound, lower_bound
 from tinyeff.selection import select
 
 SCHEMA_VERSION = 1
@@ -37,6 +38,7 @@ class Planned:
     verdict: Verdict
     strategies: dict[str, Plan]
     front: tuple[Plan, ...] = ()
+    bound: Bound | None = None
 
 
 def planned(graph: Graph, target: Target, limits: Limits) -> Planned:
@@ -52,9 +54,10 @@ def planned(graph: Graph, target: Target, limits: Limits) -> Planned:
 
 
 def with_front(p: Planned, progress: Progress | None = None) -> Planned:
-    """The same, and the front of arena against extra MACs over all strategies."""
+    """The same, the front of arena against extra MACs over all strategies, and a lower bound."""
     known = [p.plan, *p.strategies.values()]
-    return replace(p, front=tuple(front(p.graph, p.plan.target, p.limits, known, progress)))
+    return replace(p, front=tuple(front(p.graph, p.plan.target, p.limits, known, progress)),
+                   bound=lower_bound(p.graph, p.plan.input_memory))
 
 
 def kib(size: int) -> str:
@@ -145,6 +148,7 @@ def plan_object(p: Planned) -> dict[str, Any]:
         "scratch_bytes": chosen.scratch_bytes,
         "arena_bytes": chosen.arena_bytes,
         "lower_bound_bytes": chosen.lower_bound_bytes,
+        "lower_bound": _bound_object(p.bound, chosen) if p.bound else None,
         "stack_bytes": foot.stack_bytes,
         "input_bytes": foot.input_bytes,
         "output_bytes": foot.output_bytes,
@@ -163,6 +167,12 @@ def plan_object(p: Planned) -> dict[str, Any]:
         "front": [{"strategy": plan.strategy, **_figures(plan)} for plan in p.front],
         "layers": [_layer_object(p, memory) for memory in chosen.layers],
     }
+
+
+def _bound_object(bound: Bound, chosen: Plan) -> dict[str, Any]:
+    gap = None if chosen.recomputes else chosen.activation_bytes - bound.size_bytes
+    return {"activation_bytes": bound.size_bytes, "gap_bytes": gap, "tensor": bound.tensor,
+            "row": None if bound.row < 0 else bound.row, "complete": bound.complete}
 
 
 def overhead(plan: Plan) -> float:
@@ -193,7 +203,9 @@ def summary(p: Planned) -> Iterator[str]:
     yield (f"SRAM   {v.sram_bytes:>11,} bytes = arena {chosen.arena_bytes:,} + stack "
            f"{foot.stack_bytes:,} (assumed) + output {foot.output_bytes:,}")
     yield (f"arena  {chosen.arena_bytes:>11,} bytes = activations {chosen.activation_bytes:,} + "
-           f"scratch and gaps {chosen.scratch_bytes:,}")
+           f"scratch and gaps {chosen.scratch_bytes:,}; {_placement(chosen)}")
+    if p.bound is not None:
+        yield f"bound  {p.bound.size_bytes:>11,} bytes of activations {_gap(p, p.bound)}"
     yield (f"flash  {v.flash_bytes:>11,} bytes = constants {foot.const_bytes:,} + code about "
            f"{foot.code_bytes:,} + tables about {foot.table_bytes:,}")
     again = f" + {chosen.extra_macs:,} computed again" if chosen.extra_macs > 0 else ""
@@ -206,6 +218,27 @@ def summary(p: Planned) -> Iterator[str]:
     if p.graph.is_float:
         yield ("This model computes in float32: planned as if quantized to int8 "
                "(tinyeff quantize does that).")
+
+
+def _placement(plan: Plan) -> str:
+    """How good the offsets are, for these operators in this order."""
+    if plan.arena_bytes == plan.lower_bound_bytes:
+        return "no layout is smaller"
+    return f"any layout needs {plan.lower_bound_bytes:,}"
+
+
+def _gap(p: Planned, bound: Bound) -> str:
+    """What the bound says, and how far the smallest plan of those it holds for is from it."""
+    what = "live in any plan that computes nothing twice"
+    if not bound.complete:
+        what += " (perhaps more: not all tensors were looked at)"
+    once = [plan for plan in (p.plan, *p.strategies.values()) if not plan.recomputes]
+    if not once:
+        return what
+    best = min(once, key=lambda plan: plan.activation_bytes)
+    name = "this one" if best == p.plan else best.strategy
+    above = best.activation_bytes / bound.size_bytes - 1 if bound.size_bytes else 0.0
+    return f"{what}; {name} is {above:.0%} above"
 
 
 def _surplus(plan: Plan) -> str:

@@ -55,8 +55,8 @@ class Bound:
     """No plan that computes nothing twice has fewer live activation bytes than `size_bytes`.
 
     They live when row `row` of `tensor` has just been computed, before the tensor where that is -1;
-    where `tensor` is None they are the model's inputs, or what is left of it in the end. `complete` is False where there was no time
-    for all tensors.
+    where `tensor` is None they are the model's inputs or its outputs. `complete` is False where
+    there was no time for all tensors.
     """
 
     size_bytes: int
@@ -151,9 +151,9 @@ class _Bounding:
                 if known is None or _pixels(found) > _pixels(known):
                     reach[link.source] = found
         for source_number, sides in reach.items():
-            rows, columns = ((int(begin.max()), int(end.min())) for begin, end in sides)
-            if source_number != number and rows[0] < rows[1] and columns[0] < columns[1]:
-                yield source_number, (rows, columns)
+            (y0, y1), (x0, x1) = ((int(begin.max()), int(end.min())) for begin, end in sides)
+            if source_number != number and y0 < y1 and x0 < x1:
+                yield source_number, ((y0, y1), (x0, x1))
 
 
 def _each(size: int) -> Reach:

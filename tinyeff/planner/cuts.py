@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The least bytes alive on a line, over all sets of its pixels that may be what is computed.
 
-A set is closed: with a pixel it has all that the pixel reads, and the pixels above. A pixel of the set is alive until all
-pixels that read it are in the set. The set of least weight is a minimum cut:
+A set is closed: with a pixel it has all that the pixel reads, and the pixels above. A pixel of the
+set is alive until all pixels that read it are in the set. The set of least weight is a minimum cut:
 
     u -> dead(u)    costs the weight of u: in the set, and somebody still reads it
     v -> u          infinite where v reads u, or is the row after u: the set is closed
@@ -45,7 +45,8 @@ class LineCuts:
 
     def pixels(self, number: int, begin: int, end: int) -> Ints:
         """Rows [begin, end) of a map as pixels of the line."""
-        return np.arange(begin, end, dtype=np.int64) + self._first[number]
+        found: Ints = np.arange(begin, end, dtype=np.int64) + self._first[number]
+        return found
 
     def least_bytes(self, inside: Ints, outside: Ints) -> float:
         """The least bytes on one line, with these pixels computed and those not."""
@@ -53,7 +54,7 @@ class LineCuts:
         self._flow.set_arcs_capacity(ends, np.full(len(ends), self._never))
         status = self._flow.solve(self._source, self._source + 1)
         assert status == self._flow.OPTIMAL, f"the minimum cut of a line failed: {status}"
-        cut = self._flow.optimal_flow()
+        cut = int(self._flow.optimal_flow())
         self._flow.set_arcs_capacity(ends, np.zeros_like(ends))
         return cut / PART
 

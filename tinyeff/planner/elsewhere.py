@@ -27,8 +27,8 @@ def out_of_reach_of_tensorflow(function: Callable[..., Any], *arguments: Any) ->
     root = str(Path(__file__).resolve().parent.parent.parent)
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
-        [sys.executable, "-m", "tinyeff.planner.elsewhere"], input=pickle.dumps((function, arguments)),
-        stdout=subprocess.PIPE, check=True,
+        [sys.executable, "-m", "tinyeff.planner.elsewhere"], stdout=subprocess.PIPE, check=True,
+        input=pickle.dumps((function, arguments)),
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)})
     return pickle.loads(done.stdout)
 

@@ -87,12 +87,6 @@ class Net:
                   for m in self.maps),
             tuple(replace(k, rows=k.columns, columns=k.rows) for k in self.links))
 
-    @property
-    def is_square(self) -> bool:
-        """True where rows and columns are alike, so that a turned net is the same net."""
-        return all(m.rows == m.columns and np.array_equal(*m.needed) for m in self.maps) and all(
-            k.rows == k.columns for k in self.links)
-
 
 def net_of(graph: Graph, memory: Lifetimes, input_memory: str) -> Net:
     """The maps and links of a graph; maps are `memory.buffers`, in their order."""
@@ -174,11 +168,6 @@ class Lines:
     links: Flags
     weights: Ints
     columns: tuple[Ints, ...]
-
-    def count(self, number: int, begin: int, end: int) -> int:
-        """How many lines lie in columns [begin, end) of a map."""
-        low, high = np.searchsorted(self.columns[number], (begin, end))
-        return int(high - low)
 
 
 def lines_of(net: Net) -> list[Lines]:
