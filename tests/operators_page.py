@@ -91,7 +91,8 @@ def section(operator: Operator[Any]) -> str:
 def _variants(operator: Operator[Any]) -> Iterator[tuple[Graph, str, Variant]]:
     for graph in operator.cases():
         for cpu in CPUS:
-            for variant in operator.variants(node_of(graph, graph.ops[0]), target_for(cpu)):
+            node = node_of(graph, graph.ops[0])
+            for variant in operator.variants(node, target_for(cpu, "speed")):
                 yield graph, cpu, variant
 
 

@@ -115,6 +115,30 @@ static inline uint32_t te_sadd16(uint32_t a, uint32_t b)
 #endif
 }
 
+/* Half the sum, lane by lane. */
+static inline uint32_t te_shadd16(uint32_t a, uint32_t b)
+{
+#if TE_DSP_INSTRUCTIONS
+    uint32_t result;
+    __asm__("shadd16 %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+#else
+    return te_lanes((te_low(a) + te_low(b)) >> 1, (te_high(a) + te_high(b)) >> 1);
+#endif
+}
+
+/* Half the difference, lane by lane. */
+static inline uint32_t te_shsub16(uint32_t a, uint32_t b)
+{
+#if TE_DSP_INSTRUCTIONS
+    uint32_t result;
+    __asm__("shsub16 %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+#else
+    return te_lanes((te_low(a) - te_low(b)) >> 1, (te_high(a) - te_high(b)) >> 1);
+#endif
+}
+
 /* Bytes 0 and 2 added to the lanes of a. */
 static inline uint32_t te_sxtab16(uint32_t a, uint32_t b)
 {

@@ -14,7 +14,7 @@ import pytest
 
 from tests.ops.harness import Run, run_on_arm, run_on_host, runs_of
 from tests.shared import needs
-from tinyeff.ir import Array, Graph, Variant
+from tinyeff.ir import Array, Graph, Optimize, Variant
 from tinyeff.ops import operator_of, registry
 from tinyeff.ops.operator import Node, node_of
 from tinyeff.reader.flatbuffer import serialize
@@ -44,7 +44,9 @@ def activations(graph: Graph, node: Node[Any], inputs: list[Array]) -> tuple[Arr
 
 def variants(kind: str, node: Node[Any], cpus: Iterable[str] = TARGETS) -> list[Variant]:
     """The variants for these CPUs, each once."""
-    every = (v for cpu in cpus for v in operator_of(kind).variants(node, target_for(cpu)))
+    levels: tuple[Optimize, ...] = ("balanced", "speed")
+    every = (v for cpu in cpus for level in levels
+             for v in operator_of(kind).variants(node, target_for(cpu, level)))
     return list(dict.fromkeys(every))
 
 

@@ -13,7 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tinyeff import fixed_point
 from tinyeff.ir import Array, ConstArray, Graph, Kernel, Target, Variant, Window
-from tinyeff.ops import dsp_product
+from tinyeff.ops import dsp_product, winograd
 from tinyeff.ops import operator as o
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.dsp_rounding import ACCUMULATOR_BITS, Rounding, conv_rounding
@@ -180,20 +180,23 @@ class Conv2D(Operator[Conv2DAttrs]):
             return (Variant("zero_point", const_bytes=self.const_bytes(node),
                             code_bytes=ZERO_POINT_CODE_BYTES, cost=12 * self.macs(node),
                             flat=self.is_pointwise(node)),)
-        dsp = self._dsp_variant(node) if o.has_dsp(target) else None
-        if dsp is not None:
-            return (dsp,)
+        dsp = self._product_variants(node, target) if o.has_dsp(target) else ()
+        if dsp:
+            return dsp
         return (Variant("portable", const_bytes=self.const_bytes(node), code_bytes=CODE_BYTES,
                         cost=8 * self.macs(node), flat=self.is_pointwise(node)),)
 
-    def _dsp_variant(self, node: Node[Conv2DAttrs]) -> Variant | None:
-        """The DSP kernel, where it is proven to be exact; a float graph counts as if it were."""
+    def _product_variants(self, node: Node[Conv2DAttrs], target: Target) -> tuple[Variant, ...]:
+        """The DSP kernels, where they are proven exact; a float graph counts as if they were."""
         if self.filters(node).shape[3] != node.input(0).channels:
-            return None  # groups
+            return ()  # groups
         proven = o.is_int8(node.input(0), node.input(1), node.output)
         rounding_with = functools.partial(self._dsp_rounding, node) if proven else None
-        pointwise = self.is_pointwise(node)
-        return dsp_product.variant(self._product(node), rounding_with, pointwise, pointwise)
+        pointwise, product = self.is_pointwise(node), self._product(node)
+        found = [dsp_product.variant(product, rounding_with, pointwise, pointwise)]
+        if target.optimize == "speed" and winograd.applies(product, node.attrs.stride[0]):
+            found.append(winograd.variant(product, rounding_with))
+        return tuple(v for v in found if v is not None)
 
     def _product(self, node: Node[Conv2DAttrs]) -> dsp_product.Product:
         a = node.attrs
@@ -214,7 +217,8 @@ class Conv2D(Operator[Conv2DAttrs]):
         quant = node.output.quant
         assert rounding is not None and quant is not None
         clamp = fixed_point.activation_range(node.attrs.activation, quant)
-        return dsp_product.kernel(self._product(node), self._bias(node), rounding, clamp, variant)
+        lower = winograd.kernel if variant.name == winograd.NAME else dsp_product.kernel
+        return lower(self._product(node), self._bias(node), rounding, clamp, variant)
 
     def const_bytes(self, node: Node[Conv2DAttrs]) -> int:
         """Bytes of weights, and of bias, multiplier and shift of each output channel."""
@@ -287,6 +291,7 @@ class Conv2D(Operator[Conv2DAttrs]):
         shapes = [  # height, width, in, out, kernel, stride, dilation, scheme, groups
             ("pointwise", 5, 4, 8, 6, (1, 1), (1, 1), (1, 1), o.VALID, 1),
             ("same_3x3", 6, 7, 3, 5, (3, 3), (1, 1), (1, 1), o.SAME, 1),
+            ("valid_3x3", 7, 13, 16, 3, (3, 3), (1, 1), (1, 1), o.VALID, 1),
             ("same_asymmetric", 8, 8, 4, 4, (3, 3), (2, 2), (1, 1), o.SAME, 1),
             ("audio_10x4", 11, 6, 1, 3, (10, 4), (2, 2), (1, 1), o.SAME, 1),
             ("dilated", 9, 9, 2, 3, (3, 3), (1, 1), (2, 3), o.SAME, 1),
@@ -302,7 +307,7 @@ class Conv2D(Operator[Conv2DAttrs]):
         for seed, (name, h, w, cin, cout, kernel, stride, dilation, scheme, groups) in enumerate(
             shapes
         ):
-            for activation in o.FUSED if name == "pointwise" else ("none",):
+            for activation in o.FUSED if name in ("pointwise", "valid_3x3") else ("none",):
                 g = GraphBuilder(f"conv_2d_{name}_{activation}", seed)
                 x = g.input((1, h, w, cin), 0.05, seed - 4)
                 weights = g.random_weights((cout, *kernel, cin // groups), 0, seed % 2 == 0)
@@ -310,7 +315,8 @@ class Conv2D(Operator[Conv2DAttrs]):
                 padding = o.padding_of(scheme, (h, w), kernel, stride, dilation)
                 attrs = Conv2DAttrs(stride, dilation, padding, activation)
                 yield g.graph(g.op(self.kind, [x, weights, bias], attrs, 0.08, 2 - seed))
-        yield self._constant_channels()
+        yield self._constant_channels(1, 7)
+        yield self._constant_channels(3, 5)
         # Scales of powers of two: one accumulator in eight lies halfway between two outputs.
         g = GraphBuilder("conv_2d_ties")
         x = g.input((1, 4, 4, 4), 0.5, -1)
@@ -318,14 +324,17 @@ class Conv2D(Operator[Conv2DAttrs]):
         bias = g.random_bias(64, x, weights)
         yield g.graph(g.op(self.kind, [x, weights, bias], Conv2DAttrs(), 1.0, 1))
 
-    def _constant_channels(self) -> Graph:
-        """Of seven channels, three have the same output for every input: scales are tiny."""
-        g = GraphBuilder("conv_2d_constant_channels")
+    def _constant_channels(self, size: int, channels: int) -> Graph:
+        """The second, the fifth and the sixth channel have one output: their scales are tiny."""
+        g = GraphBuilder(f"conv_2d_constant_channels_{size}x{size}")
         x = g.input((1, 3, 5, 8), 0.05, 3)
-        weights = g.constant(g.rng.integers(-127, 128, (7, 1, 1, 8), dtype=np.int8),
-                             (0.01, 1e-9, 0.02, 0.01, 1e-12, 1e-7, 0.005), axis=0)
-        bias = g.random_bias(7, x, weights)
-        return g.graph(g.op(self.kind, [x, weights, bias], Conv2DAttrs(), 0.08, -4))
+        low = -128 if size > 1 else -127
+        weights = g.constant(g.rng.integers(low, 128, (channels, size, size, 8), dtype=np.int8),
+                             (0.01, 1e-9, 0.02, 0.01, 1e-12, 1e-7, 0.005)[:channels], axis=0)
+        bias = g.random_bias(channels, x, weights)
+        padding = o.padding_of(o.SAME, (3, 5), (size, size), (1, 1))
+        attrs = Conv2DAttrs(padding=padding)
+        return g.graph(g.op(self.kind, [x, weights, bias], attrs, 0.08, -4))
 
 
 OPERATOR = Conv2D()

@@ -9,6 +9,7 @@ from dataclasses import replace
 from tinyeff.errors import UnsupportedError, UsageError
 from tinyeff.ir import Graph, Limits, Plan, Target
 from tinyeff.planner.budget import arena_budget
+from tinyeff.planner.choices import with_fastest
 from tinyeff.planner.drawing import draw
 from tinyeff.planner.patches import plan_patch
 from tinyeff.planner.per_layer import plan_per_layer
@@ -29,6 +30,8 @@ def plan(graph: Graph, target: Target, limits: Limits) -> Plan:
 
     Strategy "auto" takes the least work among what fits the SRAM granted, else the smallest arena:
     layer by layer, else streamed, else streamed or in patches with as few extra MACs as it takes.
+    Under `--optimize speed` every operator first gets its fastest kernel, without SRAM named too,
+    and the memory that it needs; kernels that need less follow where that does not fit.
     A float graph is planned as if it were int8. Raises UnsupportedError for a strategy or an input
     memory that the planner does not offer. Whether the plan fits the limits is asked of `judge`.
     """
@@ -83,6 +86,14 @@ def front(
 
 def _chosen(graph: Graph, target: Target, limits: Limits) -> Plan:
     budget = arena_budget(graph, limits)
+    if target.optimize == "speed":
+        quick = _least_work(with_fastest(graph), target, limits, budget)
+        if budget is None or quick.arena_bytes <= budget:
+            return quick
+    return _least_work(graph, target, limits, budget)
+
+
+def _least_work(graph: Graph, target: Target, limits: Limits, budget: int | None) -> Plan:
     if limits.strategy == "per-layer":
         return plan_per_layer(graph, target, limits)
     if limits.strategy == "auto" and budget is not None and limits.input_memory != "streamed":

@@ -3,13 +3,14 @@
 
 An operator in one call ("flat") saves the loop over rows, but its output can no longer overlap its
 input row by row; a faster kernel may want more scratch memory. Both cost bytes only while the
-operator runs, so whoever is not at the peak is free to choose.
+operator runs, so whoever is not at the peak is free to choose. Under `--optimize speed` all are
+tried first, and kept where what they need fits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinyeff.ir import Buffer, Graph, Variant
 from tinyeff.planner.lifetimes import Lifetimes, form_of, private_buffers
@@ -46,6 +47,13 @@ def ways(graph: Graph, memory: Lifetimes, live: Sequence[int], step: int) -> tup
         bound = bound_bytes(graph, memory.buffers, live, step, variant, rules)
         found.append(Choice(variant, flat, rules, bound))
     return tuple(sorted(found, key=lambda c: (c.variant.cost, not c.flat, c.bound_bytes)))
+
+
+def with_fastest(graph: Graph) -> Graph:
+    """The graph with the fastest variant of each operator alone, whatever memory it needs."""
+    ops = tuple(replace(op, variants=tuple(sorted(op.variants, key=lambda v: v.cost)[:1]))
+                for op in graph.ops)
+    return replace(graph, ops=ops)
 
 
 def fastest(options: Sequence[Sequence[Choice]], ceiling_bytes: int) -> tuple[Choice, ...]:

@@ -74,7 +74,9 @@ class StreamPlanner:
         live = list(live_buffers(graph, self._memory.buffers))
         self._options = [ways(graph, self._memory, alive, step)
                          for step, alive in enumerate(live)]
-        variants = [min(op.variants, key=lambda v: v.cost, default=VIEW) for op in graph.ops]
+        # Two rows at a time would hold more rows of each tensor than streaming has to.
+        variants = [min(op.variants, key=lambda v: (v.rows_per_call, v.cost), default=VIEW)
+                    for op in graph.ops]
         self._pushed = _pushed(graph, limits)
         self._space = Space(graph, self._memory, variants, self._pushed)
         self._least = [c.bound_bytes for c in smallest(self._options)]
