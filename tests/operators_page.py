@@ -36,7 +36,8 @@ This page is generated from the code: `make golden` writes it anew.
 
 Every operator here computes in int8, batch 1, and equals LiteRT's reference kernel bit for bit.
 A model that needs anything else is refused with exit code 3, and all of it is listed at once. On
-top of the limits of each operator, activations have one scale and one zero point.
+top of the limits of each operator, activations have one scale and one zero point, and some input
+is not a constant.
 
 Operators whose result is known when the file is read need no kernel. Of constants are folded
 {folded}.

@@ -87,28 +87,36 @@ def multiply_by_quantized_multiplier_64(x: Ints, multiplier: int, shift: int) ->
     return result
 
 
+BOUNDS = {"relu": (0.0, None), "relu6": (0.0, 6.0), "relu_0_to_1": (0.0, 1.0),
+          "relu_n1_to_1": (-1.0, 1.0)}
+"""The lowest and the highest real value that a fused activation lets through."""
+
+
+def _steps(real: float, quant: Quant) -> float:
+    """`real` in units of the scale; LiteRT divides in float32."""
+    with np.errstate(over="ignore"):
+        return float(np.float32(real) / np.float32(quant.scale))
+
+
+def activation_fits(activation: str, quant: Quant) -> bool:
+    """False where a bound of the activation leaves 32 bits, so that LiteRT has no range for it."""
+    bounds = BOUNDS.get(activation, (None, None))
+    return all(abs(_steps(bound, quant)) < 2**31 for bound in bounds if bound is not None)
+
+
 def activation_range(activation: str, quant: Quant) -> tuple[int, int]:
     """Lowest and highest int8 value that a fused activation lets through.
 
     Source: CalculateActivationRangeQuantized of LiteRT.
     """
 
-    def quantized(real: float) -> int:
-        # LiteRT divides and rounds in float32, and refuses what leaves int32.
-        with np.errstate(over="ignore"):
-            ratio = float(np.float32(real) / np.float32(quant.scale))
-        return quant.zero_point + round_half_away(min(max(ratio, INT32_MIN), INT32_MAX))
+    def quantized(bound: float) -> int:
+        steps = min(max(_steps(bound, quant), INT32_MIN), INT32_MAX)
+        return quant.zero_point + round_half_away(steps)
 
-    low, high = INT8_MIN, INT8_MAX
-    if activation in ("relu", "relu6", "relu_0_to_1"):
-        low = max(low, quantized(0.0))
-    if activation == "relu6":
-        high = min(high, quantized(6.0))
-    if activation == "relu_0_to_1":
-        high = min(high, quantized(1.0))
-    if activation == "relu_n1_to_1":
-        low, high = max(low, quantized(-1.0)), min(high, quantized(1.0))
-    return low, high
+    low, high = BOUNDS.get(activation, (None, None))
+    return (INT8_MIN if low is None else max(INT8_MIN, quantized(low)),
+            INT8_MAX if high is None else min(INT8_MAX, quantized(high)))
 
 
 def clamp_int8(values: Ints, low: int = INT8_MIN, high: int = INT8_MAX) -> npt.NDArray[np.int8]:

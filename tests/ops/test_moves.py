@@ -17,6 +17,7 @@ from tests.ops.test_cases import activations, input_sets, variants
 from tinyeff.ir import Array, Graph, Quant, Tensor, Window
 from tinyeff.ops import operator_of
 from tinyeff.ops.arg_max import ArgMaxAttrs
+from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.concatenation import ConcatenationAttrs
 from tinyeff.ops.depth_to_space import BlockAttrs
 from tinyeff.ops.expand_dims import ExpandDimsAttrs
@@ -96,6 +97,24 @@ def form(kind: str, attrs: Any, *inputs: Tensor) -> str:
     return operator_of(kind).form_of(node_for(kind, attrs, *inputs))
 
 
+
+@pytest.mark.parametrize(("attrs", "sentence"), [
+    (StridedSliceAttrs((0, 4), (1, 4), (1, 1), offset=True), "range of 4 from 4 on .* leaves"),
+    (StridedSliceAttrs((0, -1), (1, 1), (1, 1), offset=True), "leaves"),
+    (StridedSliceAttrs((0, 3), (1, 2), (1, -1), offset=True), "leaves"),
+    (StridedSliceAttrs((0, 3), (1, 2), (1, 1), begin_mask=1, offset=True), "beyond the tensor"),
+    (StridedSliceAttrs((0,), (1,), (1,), offset=True), "beyond the tensor"),
+])
+def test_slices_for_which_litert_reads_beyond_the_tensor(
+    attrs: StridedSliceAttrs, sentence: str
+) -> None:
+    g = GraphBuilder("g")
+    x = g.input((1, 7), 0.1)
+    constants = [g.constant(np.array(v, np.int32)) for v in (attrs.begin, attrs.end, attrs.strides)]
+    with pytest.raises(ValueError, match=sentence):
+        g.op("STRIDED_SLICE", [x, *constants], attrs, like=x)
+
+
 def test_forms_of_joining() -> None:
     image = tensor(1, 3, 4, 5)
     for axis, expected in ((-1, "rows"), (-2, "rows"), (-3, "rows"), (-4, "rows")):
@@ -162,8 +181,6 @@ def test_other_limits() -> None:
     x = tensor(1, 3)
     relu = ConcatenationAttrs(-1, "relu")
     assert "no fused activation" in limits("CONCATENATION", relu, x, x)
-    known = replace(x, data=np.zeros((1, 3), np.int8))
-    assert "all its inputs are constants" in limits("PACK", PackAttrs(0), known, known)
     many = tensor(*[3] * 7)
     attrs = SliceAttrs((0,) * 7, (2,) * 7)
     assert "7 dimensions" in limits("SLICE", attrs, many)

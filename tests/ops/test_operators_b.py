@@ -7,6 +7,7 @@ rounds differently fails here by name.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -266,7 +267,7 @@ def test_resize_and_reshape_limits() -> None:
 # Reading ----------------------------------------------------------------------------------------
 
 
-def read(kind: str, options: Any, inputs: list[Tensor], output: Tensor) -> Any:
+def read(kind: str, options: Any, inputs: Sequence[Tensor | None], output: Tensor) -> Any:
     return operator_of(kind).read(options, Node("n", None, tuple(inputs), (output,)))
 
 
@@ -308,6 +309,8 @@ def test_where_reshape_finds_its_shape() -> None:
     assert read("RESHAPE", options, [x], y) == ReshapeAttrs((3, 4))
     assert read("RESHAPE", None, [x], y) == ReshapeAttrs((1, 12))
     assert read("RESHAPE", options, [x, Tensor("s", (2,), "int32")], y) == ReshapeAttrs((1, 12))
+    with pytest.raises(ValueError, match="left out"):
+        read("RESHAPE", options, [x, None], y)
 
 
 def test_attributes_that_the_constant_does_not_spell_cannot_be_written() -> None:

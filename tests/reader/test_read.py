@@ -229,3 +229,42 @@ def test_a_model_without_operators_is_refused() -> None:
     with pytest.raises(UnsupportedError) as error:
         check_supported(type(graph)(graph.tensors, (), graph.inputs, graph.inputs, graph.source))
     assert error.value.items[0].reason == "it has no operators"
+
+
+def test_operators_on_constants_alone_are_refused() -> None:
+    def dense_of_weights(model: Any) -> None:
+        g = model.subgraphs[0]
+        weights = add_tensor(model, 3, data=np.ones((1, 4), np.int8), dtype=schema.TensorType.INT8)
+        g.tensors[weights].quantization = g.tensors[3].quantization
+        result = add_tensor(model, 3, shape=(1, 4))
+        insert(model, 0, "RELU", [weights], [result])
+        g.outputs = int32(6, result)
+
+    assert items_of(changed(dense_of_weights)) == [
+        ("RELU", "added_8", "all its inputs are constants; fold it before quantizing")]
+
+
+def test_an_input_that_nothing_reads_has_to_be_int8() -> None:
+    def spare(dtype: int) -> Any:
+        def change(model: Any) -> None:
+            extra = add_tensor(model, 0, dtype=dtype)
+            model.subgraphs[0].inputs = int32(0, extra)
+        return change
+
+    check_supported(simplify(parse(changed(spare(schema.TensorType.INT8)), "model")))
+    ((operator, _, reason),) = items_of(changed(spare(schema.TensorType.FLOAT32)))
+    assert operator == "input" and "no operator reads it" in reason
+
+
+def test_a_constant_of_scale_0_is_refused() -> None:
+    def add_nothing(model: Any) -> None:
+        quant = schema.QuantizationParametersT(scale=np.zeros(1, np.float32),
+                                               zeroPoint=np.zeros(1, np.int64))
+        second = add_tensor(model, 6, data=np.ones(5, np.int8), dtype=schema.TensorType.INT8)
+        model.subgraphs[0].tensors[second].quantization = quant
+        total = add_tensor(model, 6)
+        insert(model, 2, "ADD", [6, second], [total], schema.AddOptionsT())
+        model.subgraphs[0].outputs = int32(total)
+
+    ((operator, _, reason),) = items_of(changed(add_nothing))
+    assert operator == "ADD" and "has the scale 0" in reason

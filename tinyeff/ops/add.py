@@ -64,6 +64,12 @@ class Add(Elementwise):
         return quantize(a), quantize(b), quantize(total)
 
     def scale_limits(self, node: Node[ElementwiseAttrs]) -> Iterator[str]:
+        a, b, out = (np.float32(t.quant.scale) for t in (*node.inputs, node.output)
+                     if t is not None and t.quant is not None)
+        with np.errstate(over="ignore"):
+            if not np.isfinite([2 * a, 2 * b, out * np.float32(1 << LEFT_SHIFT)]).all():
+                yield "one of its scales is too large for float32; quantize the model again"
+                return
         factor = self._real_factors(node)[2]
         if not factor < 1 or fixed_point.quantize_multiplier(factor)[1] > 0:
             yield (f"its output scale is {factor * 2**LEFT_SHIFT:.3g} times smaller than twice the "

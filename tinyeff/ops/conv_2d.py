@@ -123,7 +123,7 @@ class Conv2D(Operator[Conv2DAttrs]):
         return (node.input(0).shape[0], rows, columns, channels)
 
     def limits(self, node: Node[Conv2DAttrs]) -> Iterator[str]:
-        yield from o.activation_limits(node.attrs.activation)
+        yield from o.activation_limits(node.attrs.activation, node.output)
         yield from image_limits(node)
         broken = list(weight_limits(node, self.output_shapes(node)[0][3], node.attrs.uint8))
         yield from broken

@@ -86,9 +86,7 @@ class Elementwise(Operator[ElementwiseAttrs]):
 
     def limits(self, node: Node[ElementwiseAttrs]) -> Iterator[str]:
         a, b, out = node.input(0), node.input(1), node.output
-        yield from o.activation_limits(node.attrs.activation)
-        if not node.activations:
-            yield "both its operands are constants; fold it before quantizing"
+        yield from o.activation_limits(node.attrs.activation, node.output)
         for operand in (a, b):
             if strides_of(operand, out) is None:
                 yield (f"it broadcasts {operand.shape} to {out.shape}; only one value, or one "

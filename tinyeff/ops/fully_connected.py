@@ -84,7 +84,7 @@ class FullyConnected(Operator[FullyConnectedAttrs]):
         return ((*x.shape[:-1], units),)
 
     def limits(self, node: Node[FullyConnectedAttrs]) -> Iterator[str]:
-        yield from o.activation_limits(node.attrs.activation)
+        yield from o.activation_limits(node.attrs.activation, node.output)
         if node.attrs.shuffled:
             yield "its weights are in the format SHUFFLED4x16INT8; only the default is supported"
             return

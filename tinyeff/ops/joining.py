@@ -87,8 +87,6 @@ def columns(node: Node[Any], joint: Joint, activation: int) -> Window:
 def limits(node: Node[Any]) -> Iterator[str]:
     """The limit sentences on the inputs of an operator that joins."""
     tensors = tuple(t for t in node.inputs if t is not None)
-    if not node.activations:
-        yield "all its inputs are constants; fold it before quantizing"
     if not o.is_int8(*tensors, node.output):
         return
     out = node.output.quant

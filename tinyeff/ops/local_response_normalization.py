@@ -55,8 +55,8 @@ class Steps:
 
 def _squares(quant: Quant) -> Floats:
     """The square of every int8 value, in float32."""
-    x = dequantized(VALUES, quant)
     with np.errstate(over="ignore", under="ignore"):
+        x = dequantized(VALUES, quant)
         squares: Floats = x * x
     return squares
 

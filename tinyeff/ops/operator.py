@@ -188,10 +188,19 @@ def activation_name(number: int) -> str:
     return ACTIVATIONS[number]
 
 
-def activation_limits(activation: str) -> Iterator[str]:
-    """The limit sentence on fused activations."""
+def activation_limits(activation: str, output: Tensor) -> Iterator[str]:
+    """The limit sentences on the fused activation of an operator that writes `output`."""
     if activation not in FUSED:
         yield f"fused activation {activation} has no int8 form; use one of {', '.join(FUSED)}"
+    else:
+        yield from bound_limits(activation, output)
+
+
+def bound_limits(activation: str, output: Tensor) -> Iterator[str]:
+    """The limit sentence on the bounds of an activation, fused or on its own."""
+    if output.quant is not None and not fixed_point.activation_fits(activation, output.quant):
+        yield (f"its output scale {output.quant.scale:.9g} is so small that {activation} leaves "
+               "32 bits; quantize the model again")
 
 
 @dataclass(frozen=True)

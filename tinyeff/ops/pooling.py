@@ -122,7 +122,7 @@ class Pool2D(Operator[Pool2DAttrs]):
 
     def limits(self, node: Node[Pool2DAttrs]) -> Iterator[str]:
         a, p = node.attrs, node.attrs.padding
-        yield from o.activation_limits(a.activation)
+        yield from o.activation_limits(a.activation, node.output)
         yield from image_limits(node)
         if max(p.top, p.bottom) >= a.filter[0] or max(p.left, p.right) >= a.filter[1]:
             yield f"its padding {p} leaves windows of {a.filter} that see nothing of the image"

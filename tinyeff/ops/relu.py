@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from tinyeff import fixed_point
 from tinyeff.ir import Array
+from tinyeff.ops import operator as o
 from tinyeff.ops.operator import Node
 from tinyeff.ops.pointwise_table import (
     VALUES,
@@ -31,6 +32,7 @@ class Relu(PlainTable):
     )
 
     def scale_limits(self, node: Node[PointwiseAttrs]) -> Iterator[str]:
+        yield from o.bound_limits(self.activation, node.output)
         yield from shift_limits(node, float32_ratio(*quants(node)))
 
     def table(self, node: Node[PointwiseAttrs]) -> Array:

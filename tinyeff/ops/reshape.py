@@ -45,6 +45,8 @@ class Reshape(View[ReshapeAttrs]):
         # LiteRT takes the second input if it is a vector, else the option. A shape that is
         # computed at run time has been worked out in the output tensor.
         tensor, elements = node.optional(1), node.input(0).elements
+        if tensor is None and len(node.inputs) > 1:
+            raise ValueError("its shape is left out (input -1), which LiteRT does not survive")
         if tensor is not None and tensor.data is None:
             return ReshapeAttrs(resolved(node.output.shape, elements))
         if tensor is not None and len(tensor.shape) == 1:

@@ -45,6 +45,10 @@ Entry = int | str
 def _entries(a: StridedSliceAttrs, rank: int) -> list[Entry]:
     """What is done, dimension by dimension: of the input, and NEW_AXIS in between."""
     entries: list[Entry] = []
+    masks = (a.begin_mask, a.end_mask, a.ellipsis_mask, a.new_axis_mask, a.shrink_axis_mask)
+    if a.offset and (any(masks) or len(a.begin) != rank):
+        raise ValueError("its end counts from its begin; then LiteRT reads beyond the tensor "
+                         "unless there is an entry for each dimension, and no mask")
     for i in range(len(a.begin)):
         if a.ellipsis_mask >> i & 1:
             entries.append(ELLIPSIS)
@@ -78,6 +82,9 @@ def _range(a: StridedSliceAttrs, i: int, size: int) -> Range:
     end = None if a.end_mask >> i & 1 else a.end[i]
     if a.offset and end is not None:
         end += a.begin[i]
+        if not 0 <= a.begin[i] < end <= size or step < 0:
+            raise ValueError(f"its range of {a.end[i]} from {a.begin[i]} on (stride {step}) leaves "
+                             f"a dimension of {size}, where LiteRT does not cut it off")
     indices = range(*slice(begin, end, step).indices(size))
     if not indices:
         raise ValueError(f"its range {begin}:{end}:{step} holds nothing of a dimension of {size}")

@@ -101,7 +101,7 @@ class TransposeConv(Operator[TransposeConvAttrs]):
 
     def limits(self, node: Node[TransposeConvAttrs]) -> Iterator[str]:
         convolution = self._as_convolution(node)
-        yield from o.activation_limits(node.attrs.activation)
+        yield from o.activation_limits(node.attrs.activation, node.output)
         yield from image_limits(convolution)
         broken = list(weight_limits(convolution, self.output_shapes(node)[0][3]))
         yield from broken

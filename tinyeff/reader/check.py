@@ -90,7 +90,7 @@ def check_supported(graph: Graph) -> None:
 def findings(graph: Graph) -> tuple[Item, ...]:
     """Everything that is not supported, in the order of the graph."""
     items = [Item("input", graph.tensors[i].name, reason)
-             for i in graph.inputs for reason in _input_reasons(graph.tensors[i])]
+             for i in graph.inputs for reason in _input_reasons(graph, i)]
     mixed = graph.is_float and any(
         graph.tensors[i].dtype == "int8" for op in graph.ops for i in op.outputs)
     for op in graph.ops:
@@ -116,9 +116,13 @@ def _size_findings(graph: Graph) -> Iterator[Item]:
                    "length, channels)")
 
 
-def _input_reasons(tensor: Tensor) -> Iterator[str]:
+def _input_reasons(graph: Graph, index: int) -> Iterator[str]:
+    tensor = graph.tensors[index]
     if tensor.dtype not in ("int8", "float32"):
         yield _other_type(tensor)
+    elif tensor.dtype == "float32" and not graph.is_float and all(
+            index not in op.inputs for op in graph.ops):
+        yield "it is float32, the model computes in int8, and no operator reads it: remove it"
     elif len(tensor.shape) > 1 and tensor.shape[0] != 1:
         yield (f"its shape {tensor.shape} has a batch of {tensor.shape[0]}; only batch 1 is "
                "supported: export the model with batch 1")
@@ -137,6 +141,9 @@ def _reasons(graph: Graph, op: Op, mixed: bool) -> Iterator[str]:
                or _shape_problem(op.kind, node))
     if problem:
         yield problem
+        return
+    if not node.activations:
+        yield "all its inputs are constants; fold it before quantizing"
         return
     try:
         broken = tuple(registry()[op.kind].limits(node))
@@ -181,13 +188,12 @@ def _int8_problem(activations: tuple[Tensor, ...], constants: list[Tensor]) -> s
     for tensor in constants:
         if tensor.dtype not in INT8_CONSTANTS:
             return f"its constant '{tensor.name}' is {tensor.dtype} where its activations are int8"
-    for tensor in activations:
-        if tensor.quant is not None and min(tensor.quant.scales) <= 0:
-            return f"'{tensor.name}' has the scale 0"
     for tensor in (*activations, *(t for t in constants if t.dtype == "int8")):
         quant = tensor.quant
         if quant is None:
             return f"'{tensor.name}' is int8 without a scale"
+        if min(quant.scales) <= 0:
+            return f"'{tensor.name}' has the scale 0"
         if not all(-128 <= z <= 127 for z in quant.zero_points):
             return f"'{tensor.name}' has a zero point outside -128 to 127"
     return None
