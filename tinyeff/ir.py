@@ -18,6 +18,9 @@ from tinyeff.errors import InternalError
 
 Array = npt.NDArray[Any]
 
+OUTSIDE = ("input", "output", "none")
+"""Regions of buffers that are not in the arena: the caller's memory, and nowhere at all."""
+
 ABSENT = -1
 """Index of an optional operator input that is not there (as in TFLite)."""
 
@@ -205,14 +208,28 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """A memory of the chip: its name, and how many bytes of it the user grants."""
+
+    name: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
 class Limits:
-    """What the user grants: SRAM and flash in bytes, the strategy, where the input image lives."""
+    """What the user grants: SRAM and flash in bytes, the strategy, where the input image lives.
+
+    `sram_bytes` are in one piece. `memories` are several pieces, the fastest first, which also
+    holds the stack and the outputs; where both are given, several are used only if a model does
+    not fit one without extra work.
+    """
 
     sram_bytes: int | None = None
     flash_bytes: int | None = None
     strategy: str = "auto"
     input_memory: str = "resident"
     max_overhead: float | None = None
+    memories: tuple[Memory, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -263,7 +280,8 @@ class Buffer:
     `Segment`); the step after the last operator is the end, when outputs are copied out of the
     arena.
     `region` is "arena", "input" (memory of the caller, read only) or "output" (memory of the
-    caller; the buffer serves this one output only, and later operators may read it). Buffers of
+    caller; the buffer serves this one output only, and later operators may read it); where the
+    arena is spread over several memories, the name of the one that holds the buffer. Buffers of
     one `group` keep their relative offsets and may overlap. `ring_rows` are the rows that are kept:
     all rows of the tensor where it is whole. `tensors` lists the graph tensors that live in it:
     several where an operator only renames (RESHAPE). Scratch memory and state of operator `op`
@@ -283,6 +301,19 @@ class Buffer:
     tensors: tuple[int, ...] = ()
     op: int | None = None
     row_pixels: int = 0
+
+    @property
+    def in_arena(self) -> bool:
+        """True unless it lies in memory of the caller."""
+        return self.region not in OUTSIDE
+
+
+@dataclass(frozen=True)
+class Region:
+    """The part of the arena that lies in one memory; `name` is "arena" where none was named."""
+
+    name: str
+    arena_bytes: int
 
 
 @dataclass(frozen=True)
@@ -305,7 +336,8 @@ class Plan:
     `variants` and `flat` hold one entry per operator of the graph; `flat` says that the operator
     takes its whole map in one call, as one row. An output whose buffer lies in the arena is copied
     to the caller's memory at the end. `lower_bound_bytes` is the proven least size of an arena for
-    these operators in this order; `arena_bytes` is what will be linked.
+    these operators in this order; `arena_bytes` is what will be linked, in all `regions` together:
+    those in which something lies, in the order in which the memories were granted.
     """
 
     strategy: str
@@ -322,6 +354,7 @@ class Plan:
     arena_align: int
     lower_bound_bytes: int
     macs: int
+    regions: tuple[Region, ...]
     extra_macs: int = 0
 
     @property
@@ -359,7 +392,7 @@ class Kernel:
 class Access:
     """One tensor as one step reads or writes it: `offset_bytes` is its first row inside `region`.
 
-    `index` counts within the region: the model's input or output number, 0 for the arena.
+    `index` counts within the region: the model's input or output number, 0 in the arena.
     `window` and `columns` say what an output row and column need of an input. `producer` is the
     step of the same group that computes an input tile by tile, or -1; `inner` marks an output of
     which only the present tile is held. `striped` is the group of the program of whose map only the

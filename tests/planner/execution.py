@@ -28,6 +28,13 @@ Read = Callable[[int, Area], Bytes]
 """(number of the activation, area) -> its bytes, row after row."""
 
 
+def inputs_of(graph: Graph) -> list[Bytes]:
+    """Random bytes for each input, always the same."""
+    rng = np.random.default_rng(1)
+    return [rng.integers(0, 256, sizes.size_bytes(graph.tensors[i]), dtype=np.uint8)
+            for i in graph.inputs]
+
+
 def run_apart(graph: Graph, inputs: list[Bytes]) -> list[Bytes]:
     """The outputs where every tensor has memory of its own."""
     memory = [np.zeros(sizes.size_bytes(t), np.uint8) for t in graph.tensors]
@@ -80,9 +87,9 @@ class _Machine:
         self.graph, self.plan = graph, plan
         self.pushed: dict[int, Bytes] = {}
         self.slid: dict[int, Tile] = {}
-        arena = np.full(plan.arena_bytes, 0xAA, np.uint8)
+        arenas = {r.name: np.full(r.arena_bytes, 0xAA, np.uint8) for r in plan.regions}
         self.memory = [
-            arena[b.offset_bytes:b.offset_bytes + b.size_bytes] if b.region == "arena"
+            arenas[b.region][b.offset_bytes:b.offset_bytes + b.size_bytes] if b.in_arena
             else np.full(b.size_bytes, 0xAA, np.uint8) for b in plan.buffers
         ]
         self.home = {t: n for n, b in enumerate(plan.buffers) for t in b.tensors}
@@ -93,14 +100,15 @@ class _Machine:
 
     def spoil_dead(self, step: int) -> None:
         """Make what no step from `step` on needs unreadable."""
-        arena = [b for b in self.plan.buffers if b.region == "arena"]
-        alive = np.zeros(self.plan.arena_bytes, bool)
+        arena = [b for b in self.plan.buffers if b.in_arena]
+        alive = {r.name: np.zeros(r.arena_bytes, bool) for r in self.plan.regions}
         for b in arena:
             if b.first < step < b.last:
-                alive[b.offset_bytes:b.offset_bytes + b.size_bytes] = True
+                alive[b.region][b.offset_bytes:b.offset_bytes + b.size_bytes] = True
         for b, memory in zip(self.plan.buffers, self.memory, strict=True):
-            if b.region == "arena" and b.last <= step:
-                memory[~alive[b.offset_bytes:b.offset_bytes + b.size_bytes]] = 0x33
+            if b.in_arena and b.last <= step:
+                kept = alive[b.region][b.offset_bytes:b.offset_bytes + b.size_bytes]
+                memory[~kept] = 0x33
 
     def run(self, call: Call) -> None:
         """One call of a stage, in as many kernel calls as it takes."""

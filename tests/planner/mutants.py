@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tinyeff.ir import Buffer, LayerMemory, Plan
+from tinyeff.ir import Buffer, LayerMemory, Plan, Region
 from tinyeff.planner.assembly import covered_bytes
 
 
@@ -32,11 +32,14 @@ def moved(plan: Plan, index: int, offset: int) -> Plan:
 
 def refigured(plan: Plan, buffers: list[Buffer]) -> Plan:
     """The plan with other buffers and the figures that follow from them."""
-    arena = [b for b in buffers if b.region == "arena"]
+    arena = [b for b in buffers if b.in_arena]
     steps = range(max(len(plan.layers), 1))
     live = [covered_bytes(b for b in arena if b.op is None and b.first <= t < b.last)
             for t in steps]
-    size = max((b.offset_bytes + b.size_bytes for b in arena), default=0)
+    regions = tuple(Region(r.name, max((b.offset_bytes + b.size_bytes for b in arena
+                                        if b.region == r.name), default=0)) for r in plan.regions)
+    size = sum(r.arena_bytes for r in regions)
     layers = tuple(LayerMemory(m.op, live[m.op], m.scratch_bytes) for m in plan.layers)
     return replace(plan, buffers=tuple(buffers), layers=layers, activation_bytes=max(live),
-                   scratch_bytes=size - max(live), arena_bytes=size, lower_bound_bytes=0)
+                   scratch_bytes=size - max(live), arena_bytes=size, regions=regions,
+                   lower_bound_bytes=0)

@@ -8,12 +8,12 @@ import numpy as np
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from tests.planner.execution import run_apart, run_planned
+from tests.planner.execution import inputs_of, run_apart, run_planned
 from tests.planner.mutants import moved
 from tests.planner.random_graphs import graphs
 from tinyeff.errors import InternalError
 from tinyeff.ir import Graph, Limits, Plan, Target
-from tinyeff.planner import plan, sizes, validate
+from tinyeff.planner import plan, validate
 
 QUIET = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
 MEMORIES = st.sampled_from(["resident", "excluded"])
@@ -32,14 +32,8 @@ def _passes_input(graph: Graph) -> bool:
     return bool(same & set(graph.outputs))
 
 
-def _inputs(graph: Graph) -> list[np.ndarray]:
-    rng = np.random.default_rng(1)
-    return [rng.integers(0, 256, sizes.size_bytes(graph.tensors[i]), dtype=np.uint8)
-            for i in graph.inputs]
-
-
 def _computes(graph: Graph, planned: Plan) -> bool:
-    inputs = _inputs(graph)
+    inputs = inputs_of(graph)
     expected, found = run_apart(graph, inputs), run_planned(graph, planned, inputs)
     return all(np.array_equal(a, b) for a, b in zip(expected, found, strict=True))
 

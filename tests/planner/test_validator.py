@@ -66,9 +66,11 @@ def test_no_buffer_of_a_network_can_lie_over_another(graph: Graph) -> None:
 def test_offsets_out_of_bounds() -> None:
     graph, planned = _tight()
     _rejected(graph, changed(planned, "t1", offset_bytes=-1), "leaves the arena")
-    shrunk = replace(planned, arena_bytes=planned.arena_bytes - 1)
-    _rejected(graph, shrunk, "leaves the arena")
-    _rejected(graph, replace(planned, arena_bytes=planned.arena_bytes + 1), "buffers end at")
+    for change in (-1, 1):
+        size = planned.arena_bytes + change
+        _rejected(graph, replace(planned, arena_bytes=size), f"has {size} bytes, its buffers end")
+    shrunk = replace(planned.regions[0], arena_bytes=planned.arena_bytes - 1)
+    _rejected(graph, replace(planned, regions=(shrunk,)), "leaves the arena")
 
 
 def test_lifetimes_must_be_the_true_ones() -> None:

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from tinyeff.errors import UnsupportedError, UsageError
 from tinyeff.ir import Graph, Limits, Plan, Target
-from tinyeff.planner.budget import arena_budget
+from tinyeff.planner.budget import arena_budget, fits, rooms
 from tinyeff.planner.choices import with_fastest
 from tinyeff.planner.drawing import draw
+from tinyeff.planner.memories import plan_in_memories
 from tinyeff.planner.patches import plan_patch
 from tinyeff.planner.per_layer import plan_per_layer
 from tinyeff.planner.search import Progress
@@ -45,7 +46,8 @@ def plan(graph: Graph, target: Target, limits: Limits) -> Plan:
     if limits.input_memory not in INPUT_MEMORIES:
         raise UsageError(f"input memory '{limits.input_memory}' is not known; "
                          f"use {', '.join(INPUT_MEMORIES)}")
-    result = _chosen(graph, target, limits)
+    result = _in_one_or_more(graph, target, limits) if limits.memories else _chosen(
+        graph, target, limits)
     validate(graph, result)
     return result
 
@@ -53,15 +55,16 @@ def plan(graph: Graph, target: Target, limits: Limits) -> Plan:
 def strategies(
     graph: Graph, target: Target, limits: Limits, chosen: Plan | None = None
 ) -> dict[str, Plan]:
-    """The smallest plan of every strategy, by its name; `chosen` is what `limits` led to, if known.
-    """
+    """The smallest plan of every strategy in a single arena, by its name; `chosen` is what `limits`
+    led to, if known."""
     names = ["stream"] if limits.input_memory == "streamed" else STRATEGIES[1:]
     found = {}
-    if chosen is not None and limits.sram_bytes is None:
+    if chosen is not None and limits.sram_bytes is None and not limits.memories:
         found["stream" if limits.strategy == "auto" else limits.strategy] = chosen
     for name in names:
         if name not in found:
-            found[name] = plan(graph, target, replace(limits, strategy=name, sram_bytes=None))
+            found[name] = plan(graph, target, replace(limits, strategy=name, sram_bytes=None,
+                                                      memories=()))
     return {name: found[name] for name in names}
 
 
@@ -74,7 +77,8 @@ def front(
     About `FRONT_POINTS` streamed ones, at up to `MOST_OVERHEAD` extra MACs, and those of `known`.
     They are not validated; `plan` validates the one that it is asked for.
     """
-    streams = StreamPlanner(graph, target, limits, MOST_OVERHEAD, progress=progress)
+    single = replace(limits, memories=())
+    streams = StreamPlanner(graph, target, single, MOST_OVERHEAD, progress=progress)
     plans = sorted([*known, *streams.front(FRONT_POINTS)],
                    key=lambda p: (p.extra_macs, p.arena_bytes))
     found: list[Plan] = []
@@ -82,6 +86,21 @@ def front(
         if not found or candidate.arena_bytes < found[-1].arena_bytes:
             found.append(candidate)
     return found
+
+
+def _in_one_or_more(graph: Graph, target: Target, limits: Limits) -> Plan:
+    """The plan in several memories, unless one of them is granted as well and does it alone."""
+    if limits.sram_bytes is None:
+        return plan_in_memories(graph, target, limits)
+    alone = _chosen(graph, target, replace(limits, memories=()))
+    budget = arena_budget(graph, limits)
+    fits_alone = budget is None or alone.arena_bytes <= budget
+    if fits_alone and alone.extra_macs <= 0:
+        return alone
+    several = replace(limits, sram_bytes=None)
+    spread = plan_in_memories(graph, target, several)
+    better = not fits_alone or spread.extra_macs < alone.extra_macs
+    return spread if better and fits(spread.buffers, rooms(graph, several)) else alone
 
 
 def _chosen(graph: Graph, target: Target, limits: Limits) -> Plan:

@@ -18,6 +18,9 @@ from tinyeff.planner.overlap import Overlap
 NODES_PER_TRY = 2000
 TRIES = 12
 
+FAR = 1 << 40
+"""An offset beyond any memory."""
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -34,7 +37,8 @@ class Problem:
 
     `spans` are the steps [first, last). An input that an output may lie over is apart from all
     other buffers up to step `tails`, where the first such output begins; from there on each pair
-    follows its rule. A pair without a rule is free.
+    follows its rule. A pair without a rule is free. `barred` has for each buffer the open intervals
+    of offsets that it may not take whatever the others do; none where it is empty.
     """
 
     sizes: tuple[int, ...]
@@ -42,6 +46,7 @@ class Problem:
     spans: tuple[tuple[int, int], ...]
     rules: tuple[tuple[Rule, ...], ...]
     tails: tuple[int, ...]
+    barred: tuple[tuple[tuple[int, int], ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -168,11 +173,12 @@ def _first_fit(problem: Problem, order: Sequence[int]) -> tuple[int, ...]:
 
 def _blocked(problem: Problem, offsets: dict[int, int], b: int) -> list[tuple[int, int]]:
     """Open intervals of offsets that buffer `b` may not take, sorted."""
-    return sorted(
+    barred = problem.barred[b] if problem.barred else ()
+    return sorted([*barred, *(
         (offsets[r.other] - r.below, offsets[r.other] + r.above)
         for r in problem.rules[b]
         if r.other in offsets
-    )
+    )])
 
 
 def _lowest(blocked: Sequence[tuple[int, int]], align: int) -> int:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from tinyeff.ir import Buffer, Graph, Group, LayerMemory, Limits, Plan, Segment, Target
+from tinyeff.ir import Buffer, Graph, Group, LayerMemory, Limits, Plan, Region, Segment, Target
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
 from tinyeff.planner import sizes
@@ -24,13 +24,14 @@ def assemble(
     extra_macs: int = 0,
 ) -> Plan:
     """The plan over placed `buffers`; its strategy is that of its segments, "per-layer" aside."""
-    arena = [b for b in buffers if b.region == "arena"]
+    arena = [b for b in buffers if b.in_arena]
     activations = [b for b in arena if b.op is None]
     live = [covered_bytes(b for b in activations if b.first <= t < b.last)
             for t in range(max(len(graph.ops), 1))]
     private = [sum(b.size_bytes for b in arena if b.op is not None and b.first <= t < b.last)
                for t in range(len(graph.ops))]
-    arena_bytes = max((b.offset_bytes + b.size_bytes for b in arena), default=0)
+    regions = _regions(arena, [m.name for m in limits.memories])
+    arena_bytes = sum(r.arena_bytes for r in regions)
     others = {s.strategy for s in segments} - {"per-layer"}
     return Plan(
         strategy=others.pop() if others else "per-layer",
@@ -45,8 +46,9 @@ def assemble(
         scratch_bytes=arena_bytes - max(live),
         arena_bytes=arena_bytes,
         arena_align=sizes.ARENA_ALIGN,
-        lower_bound_bytes=lower_bound_bytes,
+        lower_bound_bytes=min(lower_bound_bytes, arena_bytes),
         macs=sum(operator_of(op.kind).macs(node_of(graph, op)) for op in graph.ops),
+        regions=regions,
         extra_macs=extra_macs,
     )
 
@@ -58,11 +60,22 @@ def alone(op: int) -> Segment:
 
 def covered_bytes(buffers: Iterable[Buffer]) -> int:
     """Bytes of the arena under `buffers`; where they overlap a byte counts once."""
-    total = reached = 0
-    for begin, end in sorted((b.offset_bytes, b.offset_bytes + b.size_bytes) for b in buffers):
-        total += max(end - max(begin, reached), 0)
-        reached = max(reached, end)
+    total, reached = 0, dict[str, int]()
+    for b in sorted(buffers, key=lambda b: b.offset_bytes):
+        begin, end = b.offset_bytes, b.offset_bytes + b.size_bytes
+        known = reached.get(b.region, 0)
+        total += max(end - max(begin, known), 0)
+        reached[b.region] = max(known, end)
     return total
+
+
+def _regions(arena: Sequence[Buffer], names: Sequence[str]) -> tuple[Region, ...]:
+    """The memories in which something lies, of those called `names`; one in any case."""
+    ends = dict.fromkeys(names or ("arena",), 0)
+    for b in arena:
+        ends[b.region] = max(ends[b.region], b.offset_bytes + b.size_bytes)
+    found = tuple(Region(name, end) for name, end in ends.items() if end)
+    return found or (Region(next(iter(ends)), 0),)
 
 
 def _grouped(buffers: Sequence[Buffer]) -> tuple[Buffer, ...]:
@@ -86,4 +99,5 @@ def _grouped(buffers: Sequence[Buffer]) -> tuple[Buffer, ...]:
 
 def _overlap(a: Buffer, b: Buffer) -> bool:
     a_end, b_end = a.offset_bytes + a.size_bytes, b.offset_bytes + b.size_bytes
-    return a.region == b.region == "arena" and a.offset_bytes < b_end and b.offset_bytes < a_end
+    together = a.in_arena and a.region == b.region
+    return together and a.offset_bytes < b_end and b.offset_bytes < a_end

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from tinyeff.ir import Graph, Limits
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from tinyeff.ir import Buffer, Graph, Limits, Memory
 from tinyeff.planner import sizes
 
 STACK_BYTES = 2048
@@ -20,6 +23,19 @@ def arena_budget(graph: Graph, limits: Limits) -> int | None:
     if limits.sram_bytes is None:
         return None
     return max(limits.sram_bytes - STACK_BYTES - output_bytes(graph), 0)
+
+
+def rooms(graph: Graph, limits: Limits) -> tuple[Memory, ...]:
+    """What each of several memories has left for the arena: the first holds stack and outputs."""
+    taken = STACK_BYTES + output_bytes(graph)
+    return tuple(replace(m, size_bytes=max(m.size_bytes - (0 if n else taken), 0))
+                 for n, m in enumerate(limits.memories))
+
+
+def fits(buffers: Iterable[Buffer], memories: Sequence[Memory]) -> bool:
+    """True where each buffer of an arena ends within the memory that holds it."""
+    ends = {m.name: m.size_bytes for m in memories}
+    return all(b.offset_bytes + b.size_bytes <= ends[b.region] for b in buffers if b.in_arena)
 
 
 def mac_budget(macs: int, overhead: float) -> int:

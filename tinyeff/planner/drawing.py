@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from tinyeff.ir import Buffer, Graph, Plan
+from tinyeff.ir import Buffer, Graph, Plan, Region
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 FREE, SHARED, PRIVATE = ".", "/", "#"
@@ -14,12 +14,13 @@ MARGIN = 9
 
 
 def draw(plan: Plan, graph: Graph, width: int = 100, height: int = 24) -> str:
-    """Memory over time in ASCII, at most `width` characters wide and `height` lines high.
+    """Memory over time in ASCII, at most `width` characters wide and `height` lines high for each
+    memory.
 
     A letter is a tensor (the legend names those at the peak), '#' kernel scratch memory or state,
     '/' bytes where an output lies over the input that it replaces, '.' is free.
     """
-    arena = [b for b in plan.buffers if b.region == "arena" and b.size_bytes]
+    arena = [b for b in plan.buffers if b.in_arena and b.size_bytes]
     steps = max(len(graph.ops), 1)
     if not arena:
         return "the arena is empty: every tensor lies in the caller's memory"
@@ -30,17 +31,27 @@ def draw(plan: Plan, graph: Graph, width: int = 100, height: int = 24) -> str:
     columns = _columns(steps, max(width - MARGIN, 8), peak)
     lines = max(height - 4 - len(legend), 4)
     picture = [_title(plan, graph, peak, width)]
-    for line in reversed(range(lines)):
-        low = plan.arena_bytes * line // lines
-        high = max(plan.arena_bytes * (line + 1) // lines, low + 1)
-        label = f"{high:,}" if high < 1_000_000 else f"{high >> 10:,}K"
-        cells = "".join(_cell(arena, step, low, high) for step in columns)
-        picture.append(f"{label:>{MARGIN - 2}} |{cells}")
-    picture.append(f"{0:>{MARGIN - 2}} +" + "-" * len(columns))
+    for region in reversed(plan.regions):
+        if len(plan.regions) > 1:
+            picture.append(f"{region.name}: {region.arena_bytes:,} bytes")
+        picture += _region(arena, region, columns, lines)
     picture.append(" " * MARGIN + _axis(columns))
     picture.append(" " * MARGIN + "".join("^" if s == peak else " " for s in columns).rstrip()
                    + " peak")
     return "\n".join([*picture, *legend])
+
+
+def _region(
+    arena: Sequence[Buffer], region: Region, columns: Sequence[int], lines: int
+) -> Iterator[str]:
+    """The addresses of one memory, the highest first, and the line that it stands on."""
+    for line in reversed(range(lines)):
+        low = region.arena_bytes * line // lines
+        high = max(region.arena_bytes * (line + 1) // lines, low + 1)
+        label = f"{high:,}" if high < 1_000_000 else f"{high >> 10:,}K"
+        cells = "".join(_cell(arena, region.name, step, low, high) for step in columns)
+        yield f"{label:>{MARGIN - 2}} |{cells}"
+    yield f"{0:>{MARGIN - 2}} +" + "-" * len(columns)
 
 
 def _columns(steps: int, room: int, peak: int) -> list[int]:
@@ -52,11 +63,11 @@ def _columns(steps: int, room: int, peak: int) -> list[int]:
     return columns
 
 
-def _cell(arena: Sequence[Buffer], step: int, low: int, high: int) -> str:
-    """The character for addresses [low, high) at one step."""
+def _cell(arena: Sequence[Buffer], region: str, step: int, low: int, high: int) -> str:
+    """The character for addresses [low, high) of a memory at one step."""
     shares = []
     for n, b in enumerate(arena):
-        if b.first <= step < b.last:
+        if b.region == region and b.first <= step < b.last:
             begin, end = max(low, b.offset_bytes), min(high, b.offset_bytes + b.size_bytes)
             shares.append((max(end - begin, 0), begin, end, n))
     shares = sorted((s for s in shares if s[0]), key=lambda s: (-s[0], s[3]))

@@ -12,7 +12,7 @@ tensorflow_came_first()  # as long as OR-Tools is not loaded
 
 from ortools.sat.python import cp_model  # noqa: E402
 
-from tinyeff.planner.allocation import Layout, Problem, extent  # noqa: E402
+from tinyeff.planner.allocation import FAR, Layout, Problem, extent  # noqa: E402
 
 DETERMINISTIC_SECONDS = 1.0
 """Limit of the solver in its own unit of work, a few seconds each."""
@@ -62,7 +62,8 @@ class _Task:
     ) -> None:
         distances = (d for rules in problem.rules for r in rules for d in (r.below, r.above))
         aligns = (align for align in problem.aligns if align > 1)
-        unit = self.unit_bytes = math.gcd(*problem.sizes, *distances, *aligns) or 1
+        borders = (x for barred in problem.barred for pair in barred for x in pair if 0 < x < FAR)
+        unit = self.unit_bytes = math.gcd(*problem.sizes, *distances, *aligns, *borders) or 1
         self.problem = problem
         self.model = cp_model.CpModel()
         self.extent = self.model.new_int_var(-(-low_bytes // unit), high_bytes // unit, "extent")
@@ -71,7 +72,8 @@ class _Task:
         self.variables: list[cp_model.IntVar] = []
         for b, (size, step) in enumerate(zip(problem.sizes, self.steps, strict=True)):
             room = (high_bytes // unit - size // unit) // step
-            self.variables.append(self.model.new_int_var(0, room, ""))
+            self.variables.append(self.model.new_int_var_from_domain(
+                _domain(problem.barred[b] if problem.barred else (), room, step * unit), ""))
             self.places.append(step * self.variables[b])
             self.model.add(self.places[b] + size // unit <= self.extent)
         for variable, step, hint in zip(self.variables, self.steps, hints, strict=False):
@@ -94,6 +96,19 @@ class _Task:
             self.unit_bytes * step * int(self.solver.value(variable))
             for step, variable in zip(self.steps, self.variables, strict=True)
         )
+
+
+def _domain(
+    barred: Sequence[tuple[int, int]], highest: int, step_bytes: int
+) -> cp_model.Domain:
+    """The multiples of `step_bytes`, from 0 to `highest` of them, in none of the open intervals."""
+    free, start = [], 0
+    for low, high in sorted(barred):
+        if low >= start:
+            free.append([-(-start // step_bytes), min(low // step_bytes, highest)])
+        start = max(start, high)
+    free.append([-(-start // step_bytes), highest])
+    return cp_model.Domain.from_intervals([pair for pair in free if pair[0] <= pair[1]])
 
 
 def _keep_apart(

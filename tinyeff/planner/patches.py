@@ -27,6 +27,7 @@ from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
 from tinyeff.planner import sizes
 from tinyeff.planner.assembly import alone, assemble
+from tinyeff.planner.budget import rooms
 from tinyeff.planner.choices import VIEW, Choice, bound_bytes, shared_bytes, smallest, ways
 from tinyeff.planner.lifetimes import Lifetimes, lifetimes
 from tinyeff.planner.overlap import Overlap
@@ -143,7 +144,7 @@ class PatchSearch:
             else ways(graph, memory, live, step)
             for step, live in enumerate(live_buffers(graph, memory.buffers))
         ]
-        choices, buffers, proven = lay_out(graph, memory, options)
+        choices, buffers, proven = lay_out(graph, memory, options, rooms(graph, self._limits))
         segment = patch_segment(patch.last, patch.tile_rows, patch.tile_pixels)
         segments = [segment, *(alone(op) for op in range(patch.last, len(graph.ops)))]
         macs = sum(self._macs[s.op] * computed[s.op] // _pixels(graph, s) for s in group.stages)

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tinyeff.ir import Buffer, Graph, Limits, Plan, Target
+from tinyeff.ir import Buffer, Graph, Limits, Memory, Plan, Target
 from tinyeff.planner.allocation import TRIES, allocate, extent, fit, search
 from tinyeff.planner.assembly import alone, assemble
+from tinyeff.planner.budget import fits, rooms
 from tinyeff.planner.choices import Choice, fastest, smallest, ways
 from tinyeff.planner.lifetimes import Lifetimes, lifetimes, private_buffers
 from tinyeff.planner.overlap import Overlap
@@ -21,20 +22,25 @@ def plan_per_layer(graph: Graph, target: Target, limits: Limits) -> Plan:
         ways(graph, memory, live, step)
         for step, live in enumerate(live_buffers(graph, memory.buffers))
     ]
-    choices, buffers, proven = lay_out(graph, memory, options)
+    choices, buffers, proven = lay_out(graph, memory, options, rooms(graph, limits))
     segments = [alone(op) for op in range(len(graph.ops))]
     return assemble(graph, target, limits, choices, buffers, proven, segments)
 
 
 def lay_out(
-    graph: Graph, memory: Lifetimes, options: Sequence[Sequence[Choice]]
+    graph: Graph, memory: Lifetimes, options: Sequence[Sequence[Choice]],
+    memories: Sequence[Memory] = (),
 ) -> tuple[tuple[Choice, ...], tuple[Buffer, ...], int]:
     """Choices, placed buffers, and the proven least size of the arena, from all ways to run each
-    operator: the smallest arena, then the fastest way."""
+    operator: the smallest arena, then the fastest way; in `memories`, any that fits will do."""
     least = smallest(options)
     inputs = sum(b.size_bytes for b in memory.buffers if b.region == "arena" and b.first == 0)
     bound = max((c.bound_bytes for c in least), default=inputs)
-    choices, buffers, proven = _best(graph, memory, options, least, bound)
+    if memories:
+        choices, buffers = _spread(graph, memory, options, least, memories, bound)
+        proven = bound
+    else:
+        choices, buffers, proven = _best(graph, memory, options, least, bound)
     choices = tuple(_upgraded(options[t], c, buffers) for t, c in enumerate(choices))
     return choices, buffers, proven
 
@@ -77,6 +83,20 @@ def _best(
     return least, task.placed(layout.offsets), layout.lower_bound_bytes
 
 
+def _spread(
+    graph: Graph, memory: Lifetimes, options: Sequence[Sequence[Choice]],
+    least: tuple[Choice, ...], memories: Sequence[Memory], bound: int,
+) -> tuple[tuple[Choice, ...], tuple[Buffer, ...]]:
+    """Choices, and buffers placed in several memories: the fastest ways with which they fit."""
+    total = sum(m.size_bytes for m in memories)
+    tries = [fastest(options, ceiling) for ceiling in (total, bound) if ceiling >= bound]
+    for choices in dict.fromkeys([*tries, least]):
+        buffers = _task(graph, memory, choices).spread(memories, bound)
+        if fits(buffers, memories):
+            break
+    return choices, buffers
+
+
 def _task(graph: Graph, memory: Lifetimes, choices: Sequence[Choice]) -> Task:
     """The buffers that a set of choices needs, and the packing task of those in the arena."""
     private = (b for t, c in enumerate(choices) for b in private_buffers(graph, t, c.variant))
@@ -94,4 +114,6 @@ def _upgraded(options: Sequence[Choice], choice: Choice, buffers: Sequence[Buffe
 
 def _holds(rule: Overlap, buffers: Sequence[Buffer]) -> bool:
     written, read = buffers[rule.written].offset_bytes, buffers[rule.read].offset_bytes
+    if buffers[rule.written].region != buffers[rule.read].region:
+        return True
     return written + rule.below <= read or written >= read + rule.above

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from tinyeff.ir import Buffer, Graph, Segment
+from tinyeff.ir import Buffer, Graph, Memory, Segment
 from tinyeff.planner import sizes
 from tinyeff.planner.allocation import problem_of
 from tinyeff.planner.overlap import Overlap
+from tinyeff.planner.regions import heat_of, spread
 
 
 class Task:
@@ -24,6 +25,7 @@ class Task:
         self, graph: Graph, buffers: Iterable[Buffer], overlaps: Iterable[Overlap],
         segments: Sequence[Segment] = (),
     ) -> None:
+        self._graph = graph
         self.buffers = tuple(buffers)
         self.arena = [n for n, b in enumerate(self.buffers) if b.region == "arena"]
         number = {n: k for k, n in enumerate(self.arena)}
@@ -42,6 +44,17 @@ class Task:
         return tuple(
             replace(b, offset_bytes=place.get(n, 0)) for n, b in enumerate(self.buffers)
         )
+
+    def spread(self, memories: Sequence[Memory], bound_bytes: int) -> tuple[Buffer, ...]:
+        """All buffers, those of the arena in `memories`; the largest of these is taken as unlimited
+        where no way was found to fit everything. `bound_bytes` is the liveness bound."""
+        inner = [self.buffers[n] for n in self.arena]
+        private = [k for k, b in enumerate(inner) if b.op is not None]
+        found = spread(self.problem, heat_of(self._graph, inner), private, memories, bound_bytes)
+        places = dict(zip(self.arena, zip(found.memories, found.offsets, strict=True), strict=True))
+        return tuple(
+            replace(b, region=memories[places[n][0]].name, offset_bytes=places[n][1])
+            if n in places else replace(b, offset_bytes=0) for n, b in enumerate(self.buffers))
 
 
 def _in_segments(buffers: Sequence[Buffer], segments: Sequence[Segment]) -> list[Buffer]:

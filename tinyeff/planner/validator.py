@@ -77,9 +77,9 @@ class _Replay:
         self.base = np.cumsum([0, *full]).tolist()
         dtype = np.int32 if self.base[-1] < 2**31 else np.int64
         self.ramp = np.arange(max(full, default=0), dtype=dtype)
-        arena = np.full(plan.arena_bytes, GARBAGE, dtype)
+        arenas = {r.name: np.full(r.arena_bytes, GARBAGE, dtype) for r in plan.regions}
         self.memory = [
-            arena if b.region == "arena" else np.full(b.size_bytes, GARBAGE, dtype)
+            arenas[b.region] if b.in_arena else np.full(b.size_bytes, GARBAGE, dtype)
             for b in plan.buffers
         ]
 

@@ -117,17 +117,21 @@ def _check_place(graph: Graph, plan: Plan, buffer: Buffer) -> None:
     served = [i for i in graph.outputs if i in buffer.tensors]
     filled = [i for i in graph.inputs if i in buffer.tensors]
     name = f"buffer '{buffer.name}'"
-    if buffer.region == "arena":
+    if buffer.in_arena:
+        parts = {r.name: r.arena_bytes for r in plan.regions}
+        _require(buffer.region in parts,
+                 f"{name} lies in region '{buffer.region}', where the arena has no part")
+        arena_bytes = parts[buffer.region]
         align = max((sizes.alignment(graph.tensors[i]) for i in buffer.tensors),
                     default=sizes.WORD_BYTES)
         _require(buffer.offset_bytes % align == 0,
                  f"{name} at {buffer.offset_bytes} is not aligned to {align}")
-        _require(0 <= buffer.offset_bytes <= plan.arena_bytes - buffer.size_bytes,
-                 f"{name} at {buffer.offset_bytes} with {buffer.size_bytes} bytes leaves the arena "
-                 f"of {plan.arena_bytes}")
+        _require(0 <= buffer.offset_bytes <= arena_bytes - buffer.size_bytes,
+                 f"{name} at {buffer.offset_bytes} with {buffer.size_bytes} bytes leaves the "
+                 f"{buffer.region} of {arena_bytes}")
         _require(not filled or plan.input_memory != "excluded", f"{name} is a model input outside")
         return
-    _require(buffer.region in ("input", "output"), f"{name} lies in region '{buffer.region}'")
+    _require(buffer.region != "none", f"{name} lies nowhere")
     _require(buffer.op is None and buffer.offset_bytes == 0,
              f"{name} must start the caller's memory")
     if buffer.region == "input":
@@ -139,7 +143,12 @@ def _check_place(graph: Graph, plan: Plan, buffer: Buffer) -> None:
 
 
 def _check_private(graph: Graph, plan: Plan) -> None:
-    """Scratch and state of each operator are there with the bytes that its variant asks for."""
+    """Scratch and state of each operator are there with the bytes that its variant asks for.
+
+    All lie in one memory: generated code looks for them nowhere else.
+    """
+    homes = {b.region for b in plan.buffers if b.op is not None}
+    _require(len(homes) <= 1, f"scratch memory, states and counters lie in {sorted(homes)}")
     for step, (op, variant) in enumerate(zip(graph.ops, plan.variants, strict=True)):
         form = operator_of(op.kind).form_of(node_of(graph, op))
         _require(form == "view" or variant in op.variants,
@@ -182,12 +191,12 @@ def counter_bytes(graph: Graph, segment: Segment) -> int:
 
 def _check_groups(plan: Plan) -> None:
     """Buffers that overlap while both live belong to one group."""
-    arena = [b for b in plan.buffers if b.region == "arena" and b.size_bytes]
+    arena = [b for b in plan.buffers if b.in_arena and b.size_bytes]
     active: list[Buffer] = []
     for a in sorted(arena, key=lambda b: b.first):
         active = [b for b in active if b.last > a.first]
         for b in active:
-            over = (a.offset_bytes < b.offset_bytes + b.size_bytes
+            over = (a.region == b.region and a.offset_bytes < b.offset_bytes + b.size_bytes
                     and b.offset_bytes < a.offset_bytes + a.size_bytes)
             _require(not over or a.group == b.group,
                      f"buffers '{a.name}' and '{b.name}' overlap and are not of one group")
@@ -195,9 +204,16 @@ def _check_groups(plan: Plan) -> None:
 
 
 def _check_figures(graph: Graph, plan: Plan) -> None:
-    """Count the bytes again, on the map of all buffer borders."""
-    arena = [b for b in plan.buffers if b.region == "arena"]
-    begins = np.array([b.offset_bytes for b in arena], np.int64)
+    """Count the bytes again, on the map of all buffer borders, one memory behind the other."""
+    arena = [b for b in plan.buffers if b.in_arena]
+    bases, at = {}, 0
+    for region in plan.regions:
+        used = max((b.offset_bytes + b.size_bytes for b in arena if b.region == region.name),
+                   default=0)
+        _require(region.arena_bytes == used, f"the {region.name} has {region.arena_bytes} bytes, "
+                                             f"its buffers end at {used}")
+        bases[region.name], at = at, at + region.arena_bytes
+    begins = np.array([bases[b.region] + b.offset_bytes for b in arena], np.int64)
     ends = begins + np.array([b.size_bytes for b in arena], np.int64)
     borders = np.unique(np.concatenate([[0], begins, ends]))
     _require(plan.arena_bytes == borders[-1],
