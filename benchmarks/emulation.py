@@ -39,7 +39,7 @@ def line(model: Path, cpu: str, compiler: str | None) -> tuple[str, ...]:
     chosen = choose_engine(cpu_named(cpu), None, None)
     place = Place(cpu_named(cpu), chosen.memory, find_toolchain(compiler), model_flags(),
                   chosen.defines)
-    build = build_program(sources, interface, interface.arena_bytes, place)
+    build = build_program(sources, interface, place)
     rng = np.random.default_rng(0)
     inputs = [rng.integers(-128, 128, size, dtype=np.int8).tobytes()
               for size in interface.input_bytes]

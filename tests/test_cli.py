@@ -282,7 +282,7 @@ def test_the_code_of_a_board_runs_in_the_memory_of_its_chip(
     options = ["--board", "nucleo-l4r5zi", "--cpu", "cortex-m4"]
     code, value = run_json(capsys, "verify", MODEL, *options)
     assert (code, value["exact"]) == (0, True)
-    monkeypatch.setattr(PlanOptions, "memory", lambda _: memory_map("tiny", 4096, 4096))
+    monkeypatch.setattr(PlanOptions, "chip_memory", lambda _: memory_map("tiny", 4096, 4096))
     for command in (["verify", MODEL], ["evaluate", MODEL, "--data", DATA]):
         assert main([*command, *options]) == 1
         assert "tiny: " in capsys.readouterr().err

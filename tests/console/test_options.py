@@ -125,7 +125,7 @@ def test_a_dataclass_parameter_becomes_one_option_per_field() -> None:
         return seed
 
     names = list(inspect.signature(command).parameters)
-    assert names[:6] == ["model", "sram", "flash", "board", "device", "cpu"]
+    assert names[:6] == ["model", "sram", "memory", "flash", "board", "device"]
     assert names[-4:] == ["json", "verbose", "quiet", "seed"]
     given = {n: p.default for n, p in inspect.signature(command).parameters.items()}
     assert command(**{**given, "model": "m", "sram": "1k", "json": True}) == 3

@@ -10,9 +10,10 @@ import pytest
 from tests.device.firmware import program
 from tinyeff.device.boards import board_named, board_names
 from tinyeff.device.image import board_of, raise_overflow
-from tinyeff.device.layout import PROGRAM_BYTES, STACK_BYTES, granted, layout_for
+from tinyeff.device.layout import PROGRAM_BYTES, STACK_BYTES, Layout, granted, layout_for
 from tinyeff.emitter import MANIFEST
 from tinyeff.errors import DoesNotFitError, UsageError
+from tinyeff.ir import Region
 from tinyeff.planner import budget
 
 KIB = 1024
@@ -21,31 +22,50 @@ BESIDE = STACK_BYTES + PROGRAM_BYTES
 
 
 def test_a_small_arena_lies_in_tightly_coupled_memory_and_a_large_one_in_axi_sram() -> None:
-    small = layout_for(H743, 100 * KIB, 16, 10 * KIB, 10, True)
-    assert (small.arena_ram.name, small.arena_align, small.keeps_input) == ("dtcm", 32, True)
-    large = layout_for(H743, 400 * KIB, 16, 10 * KIB, 10, True)
-    assert (large.arena_ram.name, large.keeps_input) == ("d1_sram", True)
+    small = layout_for(H743, _arena(100 * KIB), 16, 10 * KIB, 10, True)
+    assert (_homes(small), small.arena_align, small.keeps_input) == (["dtcm"], 32, True)
+    large = layout_for(H743, _arena(400 * KIB), 16, 10 * KIB, 10, True)
+    assert (_homes(large), large.keeps_input) == (["d1_sram"], True)
+
+
+def test_the_parts_of_an_arena_lie_in_the_memories_of_their_names() -> None:
+    parts = (Region("dtcm", 100 * KIB), Region("d1_sram", 400 * KIB))
+    layout = layout_for(H743, parts, 16, 10 * KIB, 10, True)
+    assert (_homes(layout), layout.keeps_input) == (["dtcm", "d1_sram"], True)
+    with pytest.raises(DoesNotFitError, match="does not fit NUCLEO-H743"):
+        layout_for(H743, (Region("dtcm", 124 * KIB), parts[1]), 16, 10 * KIB, 10, True)
+    with pytest.raises(UsageError, match="has no memory called axi; it has dtcm, d1_sram"):
+        layout_for(H743, (parts[0], Region("axi", 4)), 16, 10 * KIB, 10, True)
+
+
+def _arena(size: int) -> tuple[Region, ...]:
+    return (Region("arena", size),)
+
+
+def _homes(layout: Layout) -> list[str]:
+    return [ram.name for _, ram in layout.arenas]
 
 
 def test_the_copy_of_the_input_goes_first_where_memory_is_short() -> None:
     arena = 96 * KIB - BESIDE - 1024
-    assert layout_for(F401, arena, 16, 512, 10, True).keeps_input
-    assert not layout_for(F401, arena, 16, 1100, 10, True).keeps_input
+    assert layout_for(F401, _arena(arena), 16, 512, 10, True).keeps_input
+    assert not layout_for(F401, _arena(arena), 16, 1100, 10, True).keeps_input
 
 
 @pytest.mark.parametrize("name", board_names())
 def test_what_is_granted_to_a_model_leaves_room_for_the_program(name: str) -> None:
     board = board_named(name)
-    sram, flash = granted(board)
+    memories, flash = granted(board)
+    sram = max(m.size_bytes for m in memories)
     assert 0.8 * board.sram_bytes < sram <= board.sram_bytes
     assert flash == board.flash_bytes - 12 * KIB
     arena = sram - budget.STACK_BYTES - 10  # the most that the planner would take
-    layout_for(board, arena, 16, 512, 10, True)
+    layout_for(board, _arena(arena), 16, 512, 10, True)
 
 
 def test_what_does_not_fit_is_said_with_sizes() -> None:
     with pytest.raises(DoesNotFitError, match=r"does not fit NUCLEO-F401RE.*98,304 bytes at 0x2"):
-        layout_for(F401, 96 * KIB, 16, 512, 10, True)
+        layout_for(F401, _arena(96 * KIB), 16, 512, 10, True)
 
 
 def test_the_linker_s_words_become_a_sentence() -> None:

@@ -70,7 +70,7 @@ def test_folded_stacks(result: EmulationResult, tmp_path: Path) -> None:
 
 
 def test_layers_booked_by_the_program_add_up() -> None:
-    interface = ModelInterface("m", "resident", 0, (), (), (("a", "A"), ("b", "B"), ("c", "C")),
+    interface = ModelInterface("m", "resident", (), (), (), (("a", "A"), ("b", "B"), ("c", "C")),
                                {"a": 10})
     # 5 instructions too much for each of 40 entries; a and c share their parameters.
     times = [LayerTime(100, 1000.4 + 5 * 30, 30), LayerTime(200, 500.6 + 5 * 10, 10)]

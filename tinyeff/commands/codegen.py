@@ -42,7 +42,7 @@ def codegen(
     one_of(layout or "library", LAYOUTS, "--layout")
     check_writable(folder, (), force)
     board = None if layout else plan.whole_board()
-    p, program = compiled(model, plan.beside_program(board), "cortex-m4")
+    p, program = compiled(model, plan, "cortex-m4", board)
     names = read_labels(Path(labels), program.graph) if labels else ()
     sources = emit(program, EmitOptions(name, names, plan.recorded()))
     if board is not None:

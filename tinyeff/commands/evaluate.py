@@ -34,7 +34,7 @@ def evaluate(
     p, program = loading.compiled(model, plan, "host")
     inputs, _ = loading.samples(p.graph, data, preprocess, 0)
     labels = loading.labels_for(p.graph, data, len(inputs[0]), load_labels(data))
-    found = simulate(program, inputs, cpu, emulator.compiler, emulator.engine, plan.memory())
+    found = simulate(program, inputs, cpu, emulator.compiler, emulator.engine, plan.chip_memory())
     with terminal.progress("LiteRT") as progress:
         expected = reference_outputs(p.graph, inputs, progress)
     real = None

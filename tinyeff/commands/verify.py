@@ -57,7 +57,7 @@ def verify(
     inputs = tuple(x[:count] for x in inputs)
     with terminal.progress("verifying") as progress:
         result = compare(program, inputs, cpu=cpu, compiler=emulator.compiler,
-                         engine=emulator.engine, memory=plan.memory(), progress=progress)
+                         engine=emulator.engine, memory=plan.chip_memory(), progress=progress)
     terminal.result(outcome.verification_object(model, cpu, p.plan.arena_bytes, result))
     return _verdict(terminal, result, origin, "" if cpu == "host" else f"an emulated {cpu}")
 

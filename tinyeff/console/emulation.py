@@ -32,6 +32,8 @@ def emulation_object(
         "cycles": result.cycles,
         "cycle_model": None if model is None else {"source": model.source, "error": model.error},
         "arena_bytes_touched": result.arena_bytes_touched,
+        "regions": [{"name": name, "arena_bytes": size, "arena_bytes_touched": touched}
+                    for name, (size, touched) in result.regions.items()],
         "stack_bytes": result.stack_bytes,
         "stack_bound_bytes": result.stack_bound_bytes,
         "layers": [{"name": c.name, "kind": c.kind, "macs": c.macs,
@@ -52,9 +54,9 @@ def emulation_lines(result: EmulationResult, counted_memory: bool) -> Iterator[s
     yield f"instructions {result.instructions:,}"
     if result.cycles is not None and result.cycle_model is not None:
         yield f"cycles       {result.cycles:,} (model: {result.cycle_model.error})"
-    touched = result.arena_bytes_touched
-    whole = "all of it" if touched == result.arena_bytes else f"of {result.arena_bytes:,}"
-    yield f"arena        {both(touched)} touched, {whole}"
+    for name, (size, touched) in result.regions.items():
+        whole = "all of it" if touched == size else f"of {size:,}"
+        yield f"{name:<12} {both(touched)} touched, {whole}"
     bound = result.stack_bound_bytes
     most = "no bound is known" if bound is None else f"at most {bound:,} with any input"
     yield f"stack        {both(result.stack_bytes)}, {most}"

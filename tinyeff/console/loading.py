@@ -14,6 +14,7 @@ from tinyeff.console.options import PlanOptions
 from tinyeff.console.report import Planned, blame, planned, verdict_sentence
 from tinyeff.console.terminal import Progress
 from tinyeff.data import load_inputs, load_samples, parse_preprocess, random_inputs
+from tinyeff.device.boards import Board
 from tinyeff.device.project import model_part
 from tinyeff.emitter import (
     MANIFEST,
@@ -44,9 +45,12 @@ def int8_graph(model: str) -> Graph:
     return graph
 
 
-def compiled(model: str, options: PlanOptions, default_cpu: str) -> tuple[Planned, Program]:
-    """The planned program of an int8 model; DoesNotFitError where it exceeds what is granted."""
-    limits, target = options.limits(), options.target(default_cpu)
+def compiled(
+    model: str, options: PlanOptions, default_cpu: str, program: Board | None = None
+) -> tuple[Planned, Program]:
+    """The planned program of an int8 model; DoesNotFitError where it exceeds what is granted, with
+    a board what a `program` for it leaves."""
+    limits, target = options.limits(program), options.target(default_cpu)
     p = planned(int8_graph(model), target, limits)
     if not p.verdict.fits:
         raise DoesNotFitError("\n  ".join((verdict_sentence(p), *blame(p))))

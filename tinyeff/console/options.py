@@ -7,17 +7,18 @@ import functools
 import inspect
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from tinyeff.console.memories import all_memories, named_memories
 from tinyeff.errors import UsageError
 
 if TYPE_CHECKING:
     from tinyeff.console.terminal import Terminal
     from tinyeff.device.boards import Board, Device
-    from tinyeff.ir import Limits, Optimize, Target
+    from tinyeff.ir import Limits, Memory, Optimize, Target
     from tinyeff.simulator.memory_map import MemoryMap
 
 Name = TypeVar("Name", bound=str)
@@ -37,6 +38,10 @@ class PlanOptions:
 
     sram: Annotated[str | None, typer.Option(
         metavar="SIZE", help="SRAM for arena and stack, e.g. 256k (k = 1024).")] = None
+    memory: Annotated[list[str] | None, typer.Option(
+        metavar="NAME=SIZE", help="In place of --sram, one of several memories, the fastest first, "
+        "e.g. --memory dtcm=128k --memory axi=512k; of a --board or --device the name is enough.",
+    )] = None
     flash: Annotated[str | None, typer.Option(
         metavar="SIZE", help="Flash for weights, code and tables, e.g. 1m.")] = None
     board: Annotated[str | None, typer.Option(
@@ -58,14 +63,28 @@ class PlanOptions:
         metavar="FOR", help="speed | balanced | size: how much flash a faster kernel may take.",
     )] = "balanced"
 
-    def limits(self) -> Limits:
-        """The limits given; UsageError names the option that cannot be read."""
+    def limits(self, program: Board | None = None) -> Limits:
+        """The limits given; UsageError names the option that cannot be read.
+
+        What is not given is what the chip has, or what a `program` for a board leaves of it.
+        """
         from tinyeff.ir import Limits  # numpy: not needed for --help
 
         chip = self.chip()
+        memories, flash = _there(chip, program)
+        sram = max((m.size_bytes for m in memories), default=None)
+        if self.memory and self.sram is not None:
+            raise UsageError("--memory and --sram exclude each other: --sram is memory in one "
+                             "piece")
+        if self.memory:
+            memories, sram = named_memories(self.memory, chip, memories), None
+        else:
+            sram = _granted(self.sram, "--sram", chip, sram)
+            memories = memories if self.sram is None and len(memories) > 1 else ()
         return Limits(
-            sram_bytes=_granted(self.sram, "--sram", chip, chip.sram_bytes if chip else None),
-            flash_bytes=_granted(self.flash, "--flash", chip, chip.flash_bytes if chip else None),
+            sram_bytes=sram,
+            memories=memories,
+            flash_bytes=_granted(self.flash, "--flash", chip, flash),
             strategy=one_of(self.strategy, STRATEGIES, "--strategy"),
             input_memory=one_of(self.input_memory, INPUT_MEMORIES, "--input-memory"),
             max_overhead=None if self.max_overhead is None else parse_fraction(
@@ -93,8 +112,8 @@ class PlanOptions:
 
         return device_named(self.device) if self.board is None else board_named(self.board)
 
-    def memory(self) -> MemoryMap | None:
-        """The memory of the chip that was named, if any."""
+    def chip_memory(self) -> MemoryMap | None:
+        """The memory map of the chip that was named, if any."""
         chip = self.chip()
         return chip.memory if chip else None
 
@@ -105,18 +124,10 @@ class PlanOptions:
         self.chip()
         return None if self.board is None else board_named(self.board)
 
-    def beside_program(self, board: Board | None) -> PlanOptions:
-        """These options with the limits, unless given, that a program around a model leaves it."""
-        if board is None:
-            return self
-        from tinyeff.device.layout import granted
-
-        sram, flash = map(str, granted(board))
-        return replace(self, sram=self.sram or sram, flash=self.flash or flash)
-
     def recorded(self) -> dict[str, Any]:
         """The options that were given, for the manifest."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        return given | ({"memory": tuple(self.memory)} if self.memory else {})
 
 
 @dataclass(frozen=True)
@@ -203,14 +214,24 @@ class OutputOptions:
         return Terminal(self.json, self.verbose, self.quiet)
 
 
+def _there(chip: Device | None, program: Board | None) -> tuple[tuple[Memory, ...], int | None]:
+    """Memories and flash of a chip, or what a program around the model leaves of a board's."""
+    if program is not None:
+        from tinyeff.device.layout import granted
+
+        return granted(program)
+    return all_memories(chip), chip.flash_bytes if chip else None
+
+
 def _granted(text: str | None, option: str, chip: Device | None, there: int | None) -> int | None:
     """Bytes that `option` grants; all that the chip has unless given, and never more."""
     if text is None:
         return there
     size = parse_size(text, option)
     if chip is not None and there is not None and size > there:
+        several = len(chip.rams) > 1 and option == "--sram"
         raise UsageError(f"{option} {text}: {chip.title} has {there} bytes ({there // 1024}k) of it"
-                         f"{' in one piece' if len(chip.rams) > 1 and option == '--sram' else ''}")
+                         f"{' in one piece; --memory names several' if several else ''}")
     return size
 
 

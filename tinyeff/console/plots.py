@@ -7,6 +7,8 @@ Drawn by matplotlib (extra `plot`), imported only here; the format follows the f
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ from tinyeff.console.report import Planned, overhead, short_name
 from tinyeff.errors import MissingProgramError, UsageError
 
 if TYPE_CHECKING:
-    from tinyeff.ir import Buffer
+    from tinyeff.ir import Buffer, Plan
 
 ENDINGS = (".svg", ".png", ".pdf")
 PICTURES = ("front", "memory")
@@ -83,7 +85,7 @@ def _memory(axes: Any, p: Planned) -> None:
     """Every buffer of the arena as a box: steps from left to right, addresses upwards."""
     from matplotlib.patches import Rectangle
 
-    arena = [b for b in p.plan.buffers if b.region == "arena" and b.size_bytes]
+    arena = list(_stacked(p.plan))
     steps = max((b.last for b in arena), default=1)
     axes.set(xlim=(0, steps), ylim=(0, max(p.plan.arena_bytes, 1)), xlabel="step (operator)",
              ylabel="address in the arena (bytes)")
@@ -95,6 +97,12 @@ def _memory(axes: Any, p: Planned) -> None:
             edgecolor="black", linewidth=0.5, hatch="///" if private else None))
         if buffer.size_bytes >= LEAST_LABEL * p.plan.arena_bytes:
             _label(axes, buffer, _title(p, buffer), steps)
+    border = 0
+    for region in p.plan.regions if len(p.plan.regions) > 1 else ():
+        axes.axhline(border, color="black", linewidth=1.5, zorder=5)
+        axes.annotate(region.name, (steps, border), xytext=(4, 4), textcoords="offset points",
+                      fontsize=9, annotation_clip=False)
+        border += region.arena_bytes
     if p.verdict.peak_op is not None:
         first, last = _peak(p, p.verdict.peak_op)
         kind = p.graph.ops[first].kind
@@ -105,6 +113,16 @@ def _memory(axes: Any, p: Planned) -> None:
                       annotation_clip=False)
     axes.set_title(f"{p.graph.source.name}: arena of {p.plan.arena_bytes:,} bytes, "
                    f"{p.plan.strategy}, input {p.plan.input_memory}", pad=18)
+
+
+def _stacked(plan: Plan) -> Iterator[Buffer]:
+    """The buffers of the arena; those of several memories one memory above the other."""
+    base = 0
+    for region in plan.regions:
+        for b in plan.buffers:
+            if b.region == region.name and b.size_bytes:
+                yield replace(b, offset_bytes=base + b.offset_bytes)
+        base += region.arena_bytes
 
 
 def _peak(p: Planned, peak: int) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from tinyeff.console.spreading import region_lines, region_objects
 from tinyeff.console.terminal import Progress
 from tinyeff.footprint import Footprint, footprint
 from tinyeff.ir import Graph, LayerMemory, Limits, Plan, Target
@@ -78,8 +79,9 @@ def both(size: int) -> str:
 def verdict_sentence(p: Planned) -> str:
     """Whether it fits, and if not, by how much."""
     v = p.verdict
-    needs = f"{kib(v.sram_bytes)} of SRAM, {kib(v.flash_bytes)} of flash"
-    granted = _granted(p.limits)
+    sram = ", ".join(f"{kib(m.size_bytes)} of {m.name}" for m in v.memories if m.size_bytes)
+    needs = f"{sram or kib(v.sram_bytes) + ' of SRAM'}, {kib(v.flash_bytes)} of flash"
+    granted = _granted(p.limits, v)
     if not granted:
         return f"needs {needs}"
     if v.fits:
@@ -92,8 +94,12 @@ def verdict_sentence(p: Planned) -> str:
     return f"does not fit {granted}: needs {needs}; {' and '.join(missing)} too much"
 
 
-def _granted(limits: Limits) -> str:
+def _granted(limits: Limits, verdict: Verdict) -> str:
     sram, flash = limits.sram_bytes, limits.flash_bytes
+    if verdict.memories:
+        parts = [f"{kib(m.size_bytes)} of {m.name}" for m in limits.memories]
+        parts += [] if flash is None else [f"{kib(flash)} of flash"]
+        return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
     if sram is not None and flash is not None:
         return f"{kib(sram)} of SRAM and {kib(flash)} of flash"
     if sram is not None:
@@ -147,6 +153,7 @@ def plan_object(p: Planned) -> dict[str, Any]:
         "activation_bytes": chosen.activation_bytes,
         "scratch_bytes": chosen.scratch_bytes,
         "arena_bytes": chosen.arena_bytes,
+        "regions": region_objects(p.graph, chosen, p.limits, v),
         "lower_bound_bytes": chosen.lower_bound_bytes,
         "lower_bound": _bound_object(p.bound, chosen) if p.bound else None,
         "stack_bytes": foot.stack_bytes,
@@ -159,7 +166,8 @@ def plan_object(p: Planned) -> dict[str, Any]:
         "table_bytes": foot.table_bytes,
         "missing_sram_bytes": v.missing_sram_bytes,
         "missing_flash_bytes": v.missing_flash_bytes,
-        "limits": {"sram_bytes": p.limits.sram_bytes, "flash_bytes": p.limits.flash_bytes},
+        "limits": {"sram_bytes": p.limits.sram_bytes, "flash_bytes": p.limits.flash_bytes,
+                   "memories": {m.name: m.size_bytes for m in p.limits.memories}},
         "macs": chosen.macs,
         "overhead": overhead(chosen),
         "peak_layer": v.peak_op,
@@ -202,6 +210,7 @@ def summary(p: Planned) -> Iterator[str]:
     chosen, foot, v = p.plan, p.footprint, p.verdict
     yield (f"SRAM   {v.sram_bytes:>11,} bytes = arena {chosen.arena_bytes:,} + stack "
            f"{foot.stack_bytes:,} (assumed) + output {foot.output_bytes:,}")
+    yield from region_lines(p.graph, chosen, p.limits, v)
     yield (f"arena  {chosen.arena_bytes:>11,} bytes = activations {chosen.activation_bytes:,} + "
            f"scratch and gaps {chosen.scratch_bytes:,}; {_placement(chosen)}")
     if p.bound is not None:

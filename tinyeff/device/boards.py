@@ -20,7 +20,7 @@ from tinyeff.device.families import Family, Uart, family_of
 from tinyeff.device.memory import Ram, flash_of, rams_of
 from tinyeff.errors import InternalError, UnsupportedError, UsageError
 from tinyeff.simulator.flash import FlashTiming
-from tinyeff.simulator.memory_map import MemoryMap, memory_map
+from tinyeff.simulator.memory_map import MemoryMap, Region, memory_map
 from tinyeff.targets import CPUS
 
 CPU_OF_CORE = {"cortex-m0": "cortex-m0plus"}
@@ -64,10 +64,11 @@ class Device:
 
     @property
     def memory(self) -> MemoryMap:
-        """The map for emulation: flash, and the largest block of SRAM."""
+        """The map for emulation: flash, and the largest block of SRAM unless all are needed."""
         ram = max(self.rams, key=lambda r: r.size_bytes)
         return memory_map(self.title, self.flash_bytes, ram.size_bytes, self.flash_origin,
-                          ram.origin)
+                          ram.origin, rams=tuple(Region(r.name, r.origin, r.size_bytes)
+                                                 for r in self.rams))
 
 
 @dataclass(frozen=True)

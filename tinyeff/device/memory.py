@@ -41,7 +41,7 @@ def rams_of(chip: Chip, family: Family | None) -> tuple[Ram, ...]:
     unused = ("itcm", "backup", *(family.unused_memories if family else ()))
     memories = [_placed(m, chip, family) for m in chip.memories
                 if "w" in m.access and m.name not in unused and not m.name.endswith("_s")
-                and not m.name.startswith("flash")]
+                and not m.name.startswith(("flash", "bkpsram"))]
     blocks = _joined(memories)
     return tuple(sorted(blocks, key=lambda r: (not r.origin <= SRAM_ORIGIN < r.end,
                                                -r.size_bytes)))

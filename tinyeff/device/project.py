@@ -50,7 +50,7 @@ def model_part(sources: Sources) -> Sources:
 def board_layout(board: Board, manifest: Manifest) -> Layout:
     """Where the image of a generated model would lie; DoesNotFitError where it does not fit."""
     return layout_for(
-        board, manifest.arena_bytes, manifest.arena_align,
+        board, manifest.regions, manifest.arena_align,
         sum(t.size_bytes for t in manifest.inputs), sum(t.size_bytes for t in manifest.outputs),
         manifest.input_memory != "excluded")
 
@@ -91,7 +91,7 @@ def board_entry(board: Board, layout: Layout) -> dict[str, Any]:
         "name": board.name, "title": board.title, "chip": board.chip.name, "probe": board.probe,
         "core_hz": board.core_hz, "openocd": board.family.openocd,
         "flash": {"origin": board.flash_origin, "size_bytes": board.flash_bytes},
-        "arena": layout.arena_ram.name,
+        "arena": ", ".join(ram.name for _, ram in layout.arenas),
         "console": {"uart": board.console.uart.name, "tx": board.console.tx,
                     "rx": board.console.rx, "baud": board.console.baud},
     }
@@ -162,11 +162,14 @@ def _linker_view(board: Board, layout: Layout) -> SimpleNamespace:
     rams = [SimpleNamespace(region="RAM" if n == 0 else f"RAM{n + 1}", origin=r.origin,
                             size_bytes=r.size_bytes, parts=r.parts, ram=r)
             for n, r in enumerate(board.rams)]
+    regions = {r.ram: r.region for r in rams}
+    sections = naming.arena_parameters([name for name, _ in layout.arenas])
     return SimpleNamespace(
         title=board.title, chip=board.chip.name.upper(), rams=rams, stack_bytes=STACK_BYTES,
         flash=SimpleNamespace(origin=board.flash_origin, size_bytes=board.flash_bytes),
         arena_align=layout.arena_align,
-        arena_region=next(r.region for r in rams if r.ram == layout.arena_ram),
+        arenas=[SimpleNamespace(section=section, region=regions[ram])
+                for section, (_, ram) in zip(sections, layout.arenas, strict=True)],
     )
 
 

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import tinyeff
 from tinyeff.emitter import naming
 from tinyeff.emitter.manifest import MANIFEST, Manifest, read_manifest
-from tinyeff.emitter.sources import CTYPES, Sources, render, sha256
+from tinyeff.emitter.sources import CTYPES, Sources, arena_views, render, sha256
 from tinyeff.emitter.tables import port_name
 from tinyeff.ir import Tensor
 
@@ -66,11 +66,14 @@ def _view(manifest: Manifest, paths: list[str]) -> SimpleNamespace:
     inputs, outputs = (_ports(manifest.name, what, tensors) for what, tensors in
                        (("input", manifest.inputs), ("output", manifest.outputs)))
     outside = [p.short_name for p in inputs] if manifest.input_memory == "excluded" else []
+    arenas = arena_views(manifest.name, manifest.regions)
+    parameters = [a.parameter for a in arenas]
     return SimpleNamespace(
+        arenas=arenas, arena_arguments=", ".join(parameters),
         name=manifest.name, PREFIX=manifest.name.upper(), version=_version(),
         model=re.sub(r"[^\w.+-]", "_", manifest.model_name), cpu=manifest.target.cpu, sources=paths,
         input_memory=manifest.input_memory, inputs=inputs, outputs=outputs,
-        arguments=", ".join(["arena", *outside, *[p.short_name for p in outputs]]))
+        arguments=", ".join([*parameters, *outside, *[p.short_name for p in outputs]]))
 
 
 def _ports(name: str, what: str, tensors: tuple[Tensor, ...]) -> list[SimpleNamespace]:

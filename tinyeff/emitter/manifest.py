@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from tinyeff.emitter.naming import check_name
+from tinyeff.emitter.naming import check_memory, check_name
 from tinyeff.errors import UsageError
-from tinyeff.ir import Graph, Optimize, Quant, Source, Target, Tensor
+from tinyeff.ir import Graph, Optimize, Quant, Region, Source, Target, Tensor
 
 MANIFEST = "tinyeff.json"
 SCHEMA_VERSION = 1
@@ -25,6 +25,7 @@ class Manifest:
     """The contents of tinyeff.json.
 
     `inputs` and `outputs` are in the model's order; `files` maps every other file to its SHA-256.
+    `regions` are the parts of the arena, each a parameter of the model's functions.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Manifest:
     input_memory: str
     arena_bytes: int
     arena_align: int
+    regions: tuple[Region, ...]
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     labels: tuple[str, ...]
@@ -88,12 +90,27 @@ def _manifest(raw: dict[str, Any]) -> Manifest:
         input_memory=input_memory,
         arena_bytes=int(plan["arena_bytes"]),
         arena_align=int(plan["arena_align"]),
+        regions=_regions(plan),
         inputs=tuple(_tensor(p) for p in raw["inputs"]),
         outputs=tuple(_tensor(p) for p in raw["outputs"]),
         labels=tuple(str(label) for label in raw["labels"]),
         files=files,
         raw=raw,
     )
+
+
+def _regions(plan: dict[str, Any]) -> tuple[Region, ...]:
+    """The memories that the arena lies in, "arena" where it is in one piece."""
+    total = int(plan["arena_bytes"])
+    if "regions" not in plan:
+        return (Region("arena", total),)
+    found = tuple(Region(check_memory(str(r["name"])), int(r["arena_bytes"]))
+                  for r in plan["regions"])
+    if len({r.name for r in found}) < max(len(found), 2):
+        raise ValueError("regions must be several memories of different names")
+    if sum(r.arena_bytes for r in found) != total:
+        raise ValueError(f"the regions are not of {total} bytes together")
+    return found
 
 
 def _tensor(raw: dict[str, Any]) -> Tensor:

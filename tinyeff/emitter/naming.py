@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 
 from tinyeff.errors import UsageError
-from tinyeff.ir import Array
+from tinyeff.ir import OUTSIDE, Array
 
 C_WORDS = frozenset(
     "auto break case char const continue default do double else enum extern float for goto if "
@@ -46,6 +47,23 @@ def check_name(name: str) -> str:
             "and not te or anything that starts with te_"
         )
     return name
+
+
+def check_memory(name: str) -> str:
+    """The name of a memory itself; UsageError where it cannot be a part of C identifiers."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name) or name in ("arena", *OUTSIDE):
+        raise UsageError(f"{name!r} cannot name a memory: a name is of up to 32 lower case "
+                         "letters, digits and _, starts with a letter, and is not arena, input or "
+                         "output")
+    return name
+
+
+def arena_parameters(names: Sequence[str]) -> list[str]:
+    """What functions call the parts of the arena: 'arena', or 'arena_dtcm' where there are several.
+
+    In capitals the same names begin the constants with their sizes.
+    """
+    return ["arena"] if len(names) == 1 else [f"arena_{name}" for name in names]
 
 
 def string_literal(text: str) -> str:

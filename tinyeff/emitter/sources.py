@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,7 @@ import tinyeff
 from tinyeff import resources
 from tinyeff.emitter import naming, tables
 from tinyeff.emitter.manifest import MANIFEST, SCHEMA_VERSION, Manifest
-from tinyeff.ir import Buffer, ConstArray, Program, Step, Tensor
+from tinyeff.ir import Buffer, ConstArray, Program, Region, Step, Tensor
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
 from tinyeff.targets import COMPILER_LEVELS
@@ -69,6 +69,7 @@ def host_main(manifest: Manifest) -> str:
 
     view = SimpleNamespace(
         name=manifest.name, PREFIX=manifest.name.upper(), input_memory=manifest.input_memory,
+        arenas=arena_views(manifest.name, manifest.regions),
         inputs=ports("input", manifest.inputs), outputs=ports("output", manifest.outputs),
     )
     return render("host_main.c.j2", view)
@@ -98,17 +99,20 @@ def model_view(program: Program, options: EmitOptions) -> SimpleNamespace:
     arrays = [a for step in program.steps for a in _arrays(options, step)]
     kernels = sorted({source for step in program.steps for source in step.kernel.sources})
     outside = plan.input_memory == "excluded"
-    pointers = ["arena", *([p.short_name for p in inputs] if outside else []),
-                *[p.short_name for p in outputs]]
+    arenas = arena_views(options.name, plan.regions)
+    given = [*(inputs if outside else []), *outputs]
+    pointers = [*[a.parameter for a in arenas], *[p.short_name for p in given]]
     return SimpleNamespace(
         name=options.name, PREFIX=prefix, version=tinyeff.__version__,
         source=naming.comment_text(graph.source.name), model_sha256=graph.source.sha256,
         cpu=plan.target.cpu, path=plan.target.path, optimize=plan.target.optimize,
         compiler_level=COMPILER_LEVELS[plan.target.optimize],
-        strategy=plan.strategy, input_memory=plan.input_memory, arena_bytes=plan.arena_bytes,
-        arena_align=plan.arena_align,
+        strategy=plan.strategy, input_memory=plan.input_memory, arenas=arenas,
+        arena_align=plan.arena_align, private_memory=tables.private_memory(program),
+        arena_parameters=", ".join(f"void *{a.parameter}" for a in arenas),
+        arena_arguments=", ".join(a.parameter for a in arenas),
         inputs=inputs, outputs=outputs, labels=[naming.string_literal(t) for t in options.labels],
-        run_parameters=", ".join(_run_parameters(outside, inputs, outputs)),
+        run_parameters=", ".join(_run_parameters(arenas, outside, inputs, outputs)),
         headers=["te.h", *[f"{k}.h" for k in kernels]], kernels_version=kernels_version(),
         arrays=arrays, const_bytes=sum(a.size_bytes for a in arrays), steps=steps,
         memories=len(memories), tables=tables.Tables(program), **tables.limits(program),
@@ -116,6 +120,14 @@ def model_view(program: Program, options: EmitOptions) -> SimpleNamespace:
         objects=[options.name, f"{options.name}_weights", *kernels],
         example_arguments=", ".join(pointers), make_flags=_make_flags(plan.target.cpu),
     )
+
+
+def arena_views(name: str, regions: Sequence[Region]) -> list[SimpleNamespace]:
+    """What templates print of each part of the arena: number, parameter, start of its constants."""
+    parameters = naming.arena_parameters([r.name for r in regions])
+    return [SimpleNamespace(number=n, name=r.name, parameter=parameter, size_bytes=r.arena_bytes,
+                            PREFIX=f"{name}_{parameter}".upper())
+            for n, (r, parameter) in enumerate(zip(regions, parameters, strict=True))]
 
 
 def kernels_version() -> int:
@@ -144,15 +156,19 @@ def _port(program: Program, options: EmitOptions, what: str, number: int) -> Sim
         scale=naming.float_literal(quant.scale) if quant else "",
         zero_point=quant.zero_point if quant else 0,
         start=buffer.offset_bytes if buffer else 0, rows=tensor.rows,
+        memory=next((n for n, r in enumerate(program.plan.regions)
+                     if buffer and buffer.region == r.name), 0),
         row_bytes=tensor.row_bytes, ring_rows=min(buffer.ring_rows, tensor.rows) if buffer else 0,
     )
 
 
 def _run_parameters(
-    outside: bool, inputs: list[SimpleNamespace], outputs: list[SimpleNamespace]
+    arenas: list[SimpleNamespace], outside: bool, inputs: list[SimpleNamespace],
+    outputs: list[SimpleNamespace],
 ) -> list[str]:
     sources = [f"const {p.ctype} *{p.short_name}" for p in inputs] if outside else []
-    return ["void *arena", *sources, *[f"{p.ctype} *{p.short_name}" for p in outputs]]
+    parts = [f"void *{a.parameter}" for a in arenas]
+    return [*parts, *sources, *[f"{p.ctype} *{p.short_name}" for p in outputs]]
 
 
 def _arrays(options: EmitOptions, step: Step) -> list[SimpleNamespace]:
@@ -169,11 +185,12 @@ def _arrays(options: EmitOptions, step: Step) -> list[SimpleNamespace]:
 def _copies(program: Program, outputs: list[SimpleNamespace]) -> list[SimpleNamespace]:
     """Outputs that lie in the arena and are handed over at the end."""
     places: dict[int, Buffer] = {t: b for b in program.plan.buffers for t in b.tensors}
+    arena = {m.region: m.pointer for m in tables.memories(program)}
     return [
         SimpleNamespace(pointer=port.short_name, start=places[index].offset_bytes,
-                        size_bytes=port.size_bytes)
+                        arena=arena[places[index].region], size_bytes=port.size_bytes)
         for port, index in zip(outputs, program.graph.outputs, strict=True)
-        if index in places and places[index].region == "arena"
+        if index in places and places[index].in_arena
     ]
 
 
@@ -225,6 +242,7 @@ def _manifest(
             "strategy": plan.strategy, "input_memory": plan.input_memory,
             "activation_bytes": plan.activation_bytes, "scratch_bytes": plan.scratch_bytes,
             "arena_bytes": plan.arena_bytes, "arena_align": plan.arena_align,
+            **_regions_entry(plan.regions),
             "macs": plan.macs, "extra_macs": plan.extra_macs,
             "steps": [_step_entry(program, step) for step in program.steps],
         },
@@ -233,6 +251,13 @@ def _manifest(
         "labels": list(options.labels),
         "files": {name: sha256(text) for name, text in files.items()},
     }
+
+
+def _regions_entry(regions: Sequence[Region]) -> dict[str, Any]:
+    """The memories that the arena lies in, where these are several."""
+    if len(regions) == 1:
+        return {}
+    return {"regions": [{"name": r.name, "arena_bytes": r.arena_bytes} for r in regions]}
 
 
 def _step_entry(program: Program, step: Step) -> dict[str, Any]:

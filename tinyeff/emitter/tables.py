@@ -25,6 +25,10 @@ PLACE = (
     Column("pixel_bytes", "from pixel to pixel"),
     Column("memory", "0 is the arena, then the model's outputs, then inputs kept outside"),
 )
+PLACE_IN_PARTS = (
+    *PLACE[:-1],
+    Column("memory", "the parts of the arena, then the model's outputs, then inputs kept outside"),
+)
 WINDOW = (
     Column("count", "rows, the first being floor((y * step + offset) / divisor)"),
     Column("step", "from output row to output row"),
@@ -88,8 +92,9 @@ def port_name(what: str, number: int, count: int) -> str:
 
 def memories(program: Program) -> list[SimpleNamespace]:
     """The memories in the order of their numbers: the arena, the outputs, inputs kept outside."""
-    graph = program.graph
-    table = [SimpleNamespace(region="arena", index=0, pointer="arena", writable=True)]
+    graph, names = program.graph, [r.name for r in program.plan.regions]
+    table = [SimpleNamespace(region=name, index=0, pointer=pointer, writable=True)
+             for name, pointer in zip(names, naming.arena_parameters(names), strict=True)]
     for n in range(len(graph.outputs)):
         table.append(SimpleNamespace(region="output", index=n, writable=True,
                                      pointer=port_name("output", n, len(graph.outputs))))
@@ -126,6 +131,12 @@ def _check_sizes(program: Program, step: Step) -> None:
                                    (Item(f"{step.kind} '{step.name}'", tensor.name, reason),))
 
 
+def private_memory(program: Program) -> int:
+    """The number of the memory that holds scratch memory, states and row counters."""
+    homes = {b.region for b in program.plan.buffers if b.op is not None}
+    return next((n for n, r in enumerate(program.plan.regions) if r.name in homes), 0)
+
+
 class Tables:
     """All tables of a program; the attributes are named like the types of their rows."""
 
@@ -143,7 +154,8 @@ class Tables:
         self.segment = Table("segment", "segments", SEGMENT, self._segments())
         self.input = Table("input", "inputs", INPUT, inputs)
         self.output = Table("output", "outputs", OUTPUT, outputs)
-        self.place = Table("place", "places", PLACE, self._places.rows)
+        place = PLACE if len(program.plan.regions) == 1 else PLACE_IN_PARTS
+        self.place = Table("place", "places", place, self._places.rows)
         self.window = Table("window", "windows", WINDOW, self._windows.rows)
         self.kernels = [row.values for row in self._kernels.rows]
 
@@ -169,8 +181,8 @@ class Tables:
             # A map that is taken as one row lies where it lies otherwise.
             rows, pixels, ring_rows = tensor.rows, tensor.pixels, tensor.rows
             row_bytes = a.row_bytes // a.pixels * tensor.pixels
-        number = next(n for n, entry in enumerate(self._memories) if entry.region == a.region
-                      and (entry.region == "arena" or entry.index == a.index))
+        number = next(n for n, entry in enumerate(self._memories)
+                      if (entry.region, entry.index) == (a.region, a.index))
         return self._places.number(
             naming.comment_text(tensor.name), start=a.offset_bytes, row_bytes=row_bytes,
             rows=rows, pixels=pixels, ring_rows=ring_rows, pixel_bytes=a.pixel_bytes,

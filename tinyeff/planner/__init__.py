@@ -14,12 +14,13 @@ from tinyeff.planner.drawing import draw
 from tinyeff.planner.memories import plan_in_memories
 from tinyeff.planner.patches import plan_patch
 from tinyeff.planner.per_layer import plan_per_layer
+from tinyeff.planner.regions import heat_of
 from tinyeff.planner.search import Progress
 from tinyeff.planner.streaming import MOST_OVERHEAD, StreamPlanner, plan_stream
 from tinyeff.planner.validator import validate
 from tinyeff.planner.verdict import Verdict, judge
 
-__all__ = ["Verdict", "draw", "front", "judge", "plan", "strategies", "validate"]
+__all__ = ["Verdict", "draw", "front", "heat_of", "judge", "plan", "strategies", "validate"]
 
 STRATEGIES = ("auto", "per-layer", "patch", "stream")
 FRONT_POINTS = 12
@@ -91,16 +92,24 @@ def front(
 def _in_one_or_more(graph: Graph, target: Target, limits: Limits) -> Plan:
     """The plan in several memories, unless one of them is granted as well and does it alone."""
     if limits.sram_bytes is None:
-        return plan_in_memories(graph, target, limits)
+        return _spread(graph, target, limits)
     alone = _chosen(graph, target, replace(limits, memories=()))
     budget = arena_budget(graph, limits)
     fits_alone = budget is None or alone.arena_bytes <= budget
     if fits_alone and alone.extra_macs <= 0:
         return alone
     several = replace(limits, sram_bytes=None)
-    spread = plan_in_memories(graph, target, several)
+    spread = _spread(graph, target, several)
     better = not fits_alone or spread.extra_macs < alone.extra_macs
     return spread if better and fits(spread.buffers, rooms(graph, several)) else alone
+
+
+def _spread(graph: Graph, target: Target, limits: Limits) -> Plan:
+    if target.optimize == "speed":
+        quick = plan_in_memories(with_fastest(graph), target, limits)
+        if fits(quick.buffers, rooms(graph, limits)):
+            return quick
+    return plan_in_memories(graph, target, limits)
 
 
 def _chosen(graph: Graph, target: Target, limits: Limits) -> Plan:

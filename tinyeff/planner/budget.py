@@ -38,6 +38,12 @@ def fits(buffers: Iterable[Buffer], memories: Sequence[Memory]) -> bool:
     return all(b.offset_bytes + b.size_bytes <= ends[b.region] for b in buffers if b.in_arena)
 
 
+def in_first(buffers: Iterable[Buffer], memories: Sequence[Memory]) -> tuple[Buffer, ...] | None:
+    """The buffers of a single arena, all in the first memory; None where it is too small."""
+    moved = tuple(replace(b, region=memories[0].name) if b.in_arena else b for b in buffers)
+    return moved if fits(moved, memories) else None
+
+
 def mac_budget(macs: int, overhead: float) -> int:
     """Extra MACs within `overhead`, a fraction of `macs` that may be off by a rounding."""
     return int(overhead * macs + 1e-3)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from tinyeff.ir import Buffer, Graph, Limits, Memory, Plan, Target
 from tinyeff.planner.allocation import TRIES, allocate, extent, fit, search
 from tinyeff.planner.assembly import alone, assemble
-from tinyeff.planner.budget import fits, rooms
+from tinyeff.planner.budget import fits, in_first, rooms
 from tinyeff.planner.choices import Choice, fastest, smallest, ways
 from tinyeff.planner.lifetimes import Lifetimes, lifetimes, private_buffers
 from tinyeff.planner.overlap import Overlap
@@ -36,11 +36,9 @@ def lay_out(
     least = smallest(options)
     inputs = sum(b.size_bytes for b in memory.buffers if b.region == "arena" and b.first == 0)
     bound = max((c.bound_bytes for c in least), default=inputs)
+    choices, buffers, proven = _best(graph, memory, options, least, bound)
     if memories:
-        choices, buffers = _spread(graph, memory, options, least, memories, bound)
-        proven = bound
-    else:
-        choices, buffers, proven = _best(graph, memory, options, least, bound)
+        choices, buffers = _in_memories(graph, memory, options, choices, buffers, memories, bound)
     choices = tuple(_upgraded(options[t], c, buffers) for t, c in enumerate(choices))
     return choices, buffers, proven
 
@@ -83,18 +81,23 @@ def _best(
     return least, task.placed(layout.offsets), layout.lower_bound_bytes
 
 
-def _spread(
+def _in_memories(
     graph: Graph, memory: Lifetimes, options: Sequence[Sequence[Choice]],
-    least: tuple[Choice, ...], memories: Sequence[Memory], bound: int,
+    choices: tuple[Choice, ...], buffers: tuple[Buffer, ...], memories: Sequence[Memory],
+    bound: int,
 ) -> tuple[tuple[Choice, ...], tuple[Buffer, ...]]:
-    """Choices, and buffers placed in several memories: the fastest ways with which they fit."""
+    """Choices, and buffers placed in several memories: in the first one alone where the smallest
+    arena, `buffers`, fits there, else spread, the fastest ways with which they fit."""
+    alone = in_first(buffers, memories)
+    if alone is not None:
+        return choices, alone
     total = sum(m.size_bytes for m in memories)
-    tries = [fastest(options, ceiling) for ceiling in (total, bound) if ceiling >= bound]
-    for choices in dict.fromkeys([*tries, least]):
-        buffers = _task(graph, memory, choices).spread(memories, bound)
-        if fits(buffers, memories):
+    tries = [fastest(options, total)] if total >= bound else []
+    for taken in dict.fromkeys([*tries, choices, smallest(options)]):
+        spread = _task(graph, memory, taken).spread(memories, bound)
+        if fits(spread, memories):
             break
-    return choices, buffers
+    return taken, spread
 
 
 def _task(graph: Graph, memory: Lifetimes, choices: Sequence[Choice]) -> Task:

@@ -23,7 +23,7 @@ from tinyeff.ir import Buffer, Graph, Memory, Window
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import Node, Operator, node_of
 from tinyeff.planner import sizes
-from tinyeff.planner.allocation import FAR, TRIES, Problem, allocate, fit, search
+from tinyeff.planner.allocation import FAR, TRIES, Problem, allocate, extent, fit, search
 from tinyeff.planner.lifetimes import activation_inputs, form_of
 
 BORDER_ALIGN = 64
@@ -68,28 +68,38 @@ class _Spreading:
             self._begins[n] = at
             at += -(-self._sizes[n] // BORDER_ALIGN) * BORDER_ALIGN
         self._end = self._begins[largest] + self._sizes[largest]
+        self._private = private
         self._allowed = [frozenset(range(len(memories))) for _ in problem.sizes]
-        home = self._home_of(private, largest)
-        for b in private:
-            self._allowed[b] = frozenset({home})
 
     def run(self, heats: Sequence[float], bound_bytes: int) -> Spread:
         """The places of all buffers."""
-        task = self._task()
-        offsets = search(task, self._end, TRIES) or fit(task, self._end)
+        offsets = self._first_found()
         if offsets is None:
             last = self._begins[self._line[-1]]
-            return self._result(allocate(task, max(bound_bytes, last)).offsets)
+            return self._result(allocate(self._task(), max(bound_bytes, last)).offsets)
         for b in sorted(range(len(heats)), key=lambda b: (-heats[b], b)):
             offsets = self._held(b, offsets)
-        return self._result(offsets)
+        return _tightened(self._problem, self._result(offsets))
 
-    def _home_of(self, private: Sequence[int], largest: int) -> int:
-        """The fastest memory with room for all of `private` that is there at once."""
-        spans, sizes_ = self._problem.spans, self._problem.sizes
-        most = max((sum(sizes_[b] for b in private if spans[b][0] <= spans[a][0] < spans[b][1])
-                    for a in private), default=0)
-        return next((n for n, size in enumerate(self._sizes) if size >= most), largest)
+    def _first_found(self) -> tuple[int, ...] | None:
+        """Any layout that fits, with what is private in the fastest memory that allows one.
+
+        Where there is none, what is private is held to the last of the line, which is unlimited.
+        """
+        homes = range(len(self._sizes)) if self._private else range(1)
+        for exactly in (False, True):
+            for home in homes:
+                self._hold_private(home)
+                task = self._task()
+                offsets = fit(task, self._end) if exactly else search(task, self._end, TRIES)
+                if offsets is not None:
+                    return offsets
+        self._hold_private(self._line[-1])
+        return None
+
+    def _hold_private(self, memory: int) -> None:
+        for b in self._private:
+            self._allowed[b] = frozenset({memory})
 
     def _held(self, b: int, offsets: tuple[int, ...]) -> tuple[int, ...]:
         """Hold buffer `b` to the fastest memory that leaves a place for all others."""
@@ -127,6 +137,42 @@ class _Spreading:
         homes = tuple(map(self._memory_at, offsets))
         return Spread(homes, tuple(
             x - self._begins[n] for x, n in zip(offsets, homes, strict=True)))
+
+
+def _tightened(problem: Problem, found: Spread) -> Spread:
+    """The same memories, of each as little as a quick search finds."""
+    offsets = list(found.offsets)
+    for n in set(found.memories):
+        mine = [b for b, memory in enumerate(found.memories) if memory == n]
+        part = _part(problem, mine)
+        size = extent(part, [offsets[b] for b in mine])
+        bound = _live_bytes(part)
+        for ceiling in (bound + (bound >> shift) for shift in (63, 7, 6, 5, 4, 3)):
+            smaller = search(part, ceiling, 2) if ceiling < size else None
+            if smaller is not None:
+                for b, offset in zip(mine, smaller, strict=True):
+                    offsets[b] = offset
+                break
+    return replace(found, offsets=tuple(offsets))
+
+
+def _part(problem: Problem, members: Sequence[int]) -> Problem:
+    """The packing task of some of the buffers."""
+    number = {b: k for k, b in enumerate(members)}
+    return Problem(
+        tuple(problem.sizes[b] for b in members), tuple(problem.aligns[b] for b in members),
+        tuple(problem.spans[b] for b in members),
+        tuple(tuple(replace(r, other=number[r.other]) for r in problem.rules[b]
+                    if r.other in number) for b in members),
+        tuple(problem.tails[b] for b in members))
+
+
+def _live_bytes(problem: Problem) -> int:
+    """The most bytes alive at any step, without inputs that an output may lie over."""
+    ends = zip(problem.sizes, problem.spans, problem.tails, strict=True)
+    alive = [(size, first, tail) for size, (first, _), tail in ends]
+    return max((sum(s for s, first, tail in alive if first <= step < tail)
+                for step in {first for _, first, _ in alive}), default=0)
 
 
 def heat_of(graph: Graph, buffers: Sequence[Buffer]) -> list[float]:

@@ -15,7 +15,7 @@ from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
 from tinyeff.planner.allocation import allocate
 from tinyeff.planner.assembly import alone, assemble
-from tinyeff.planner.budget import mac_budget, rooms
+from tinyeff.planner.budget import in_first, mac_budget, rooms
 from tinyeff.planner.choices import VIEW, Choice, shared_bytes, smallest, ways
 from tinyeff.planner.lifetimes import lifetimes, private_buffers
 from tinyeff.planner.measuring import Stream, measure
@@ -234,12 +234,11 @@ class StreamPlanner:
         task = Task(graph, (*buffers, *private), overlaps, segments)
         bounds = [self._bound_bytes(choices, p, streams.get(p.first)) for p in route.pieces]
         bound = max(bounds, default=route.live_bytes)
-        memories = rooms(graph, self._limits)
+        layout, memories = allocate(task.problem, bound), rooms(graph, self._limits)
+        placed = task.placed(layout.offsets)
         if memories:
-            return assemble(graph, self._target, self._limits, choices,
-                            task.spread(memories, bound), bound, segments, route.extra_macs)
-        layout = allocate(task.problem, bound)
-        return assemble(graph, self._target, self._limits, choices, task.placed(layout.offsets),
+            placed = in_first(placed, memories) or task.spread(memories, bound)
+        return assemble(graph, self._target, self._limits, choices, placed,
                         layout.lower_bound_bytes, segments, route.extra_macs)
 
 

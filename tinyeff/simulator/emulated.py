@@ -12,7 +12,7 @@ from tinyeff.errors import UsageError
 from tinyeff.ir import Array, Program, Tensor
 from tinyeff.simulator import elf
 from tinyeff.simulator.engines import choose_engine
-from tinyeff.simulator.harness import Place, build_program, interface_of
+from tinyeff.simulator.harness import Place, build_program, interface_of, place_for
 from tinyeff.simulator.host import TraceRecord, read_trace
 from tinyeff.simulator.memory_map import MemoryMap
 from tinyeff.simulator.session import PAINT, Session
@@ -53,8 +53,9 @@ class EmulatedProgram:
         if trace:
             flags.append(f"-D{TRACED}")
             defines.append(TRACED)
-        self._place = Place(cpu_named(cpu), chosen.memory, find_toolchain(compiler), flags, defines)
-        build = build_program(program, self._interface, self._interface.arena_bytes, self._place)
+        self._place = place_for(Place(cpu_named(cpu), chosen.memory, find_toolchain(compiler),
+                                      flags, defines), self._interface)
+        build = build_program(program, self._interface, self._place)
         self._program = elf.Program(build.elf)
 
     def run(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:

@@ -23,6 +23,7 @@ from tinyeff.simulator.harness import (
     build_program,
     functions_of,
     interface_of,
+    place_for,
 )
 from tinyeff.simulator.memory_map import MemoryMap
 from tinyeff.simulator.profile import (
@@ -48,7 +49,8 @@ class EmulationResult:
     `outputs` are the bytes of each output in the model's order. `instructions` and `cycles` count
     from entry to return of the model's functions; `cycles` is None without a cycle model.
     `arena_bytes` is the arena in the linked program, `arena_bytes_touched` the highest byte written
-    plus 1, `arena_touched` one flag per byte. `stack_bytes` is the high-water mark below the
+    plus 1, `arena_touched` one flag per byte; in several parts these are sums, and `regions` has
+    (bytes, bytes touched) of each part. `stack_bytes` is the high-water mark below the
     caller, `stack_bound_bytes` the most that any input can need (None where it is unknown);
     `frames` is the stack of each function as the compiler says. `layers` add up to the totals
     (profile "layers" or "memory"); `accesses` per region are there for profile "memory".
@@ -73,6 +75,7 @@ class EmulationResult:
     layers: tuple[LayerCount, ...] = field(repr=False, default=())
     accesses: dict[str, Accesses] = field(default_factory=dict)
     unaligned: tuple[str, ...] = ()
+    regions: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def output_sha256(self) -> str:
@@ -115,9 +118,11 @@ def emulate(
     flags = model_flags(manifest.target.optimize) if flags is None else flags
     data = _input_bytes(interface, inputs)
     chosen = choose_engine(cpu_named(cpu), engine, memory)
-    linked = interface.arena_bytes if arena_bytes is None else arena_bytes
-    place = Place(cpu_named(cpu), chosen.memory, find_toolchain(compiler), flags, chosen.defines)
-    build = build_program(sources, interface, linked, place)
+    if arena_bytes is not None:
+        interface = interface.with_arena(arena_bytes)
+    place = place_for(Place(cpu_named(cpu), chosen.memory, find_toolchain(compiler), flags,
+                            chosen.defines), interface)
+    build = build_program(sources, interface, place)
     session = Session(Program(build.elf), interface, chosen.engine, place, data)
     first, second = _both_passes(session, profile, flash)
     if second.run.instructions is None:
@@ -126,7 +131,7 @@ def emulate(
     if profile == "none" or not interface.steps:
         return result
     # This engine cannot watch addresses: a second program books time by layer.
-    build = build_program(sources, interface, linked, place, count_layers=True)
+    build = build_program(sources, interface, place, count_layers=True)
     session = Session(Program(build.elf), interface, chosen.engine, place, data)
     times = session.run(PAINT, "blocks").run.layers
     return replace(result, layers=timed_layers(
@@ -178,13 +183,14 @@ def _result(
     build: Build, session: Session, first: Pass, second: Pass, instructions: int
 ) -> EmulationResult:
     program, touched = session.program, first.touched | second.touched
+    regions = _touched_by_region(session, touched)
     frames = build.frames or program.frames
     return EmulationResult(
         cpu=session.place.cpu.name, engine=session.engine.name, compiler=build.compiler,
         flags=build.flags, outputs=second.outputs, instructions=instructions,
         cycles=None, cycle_model=None,
-        arena_bytes=session.arena.size_bytes,
-        arena_bytes_touched=int(np.flatnonzero(touched)[-1]) + 1 if touched.any() else 0,
+        arena_bytes=sum(size for size, _ in regions.values()),
+        arena_bytes_touched=sum(top for _, top in regions.values()), regions=regions,
         arena_touched=touched, stack_bytes=max(first.stack_bytes, second.stack_bytes),
         stack_bound_bytes=stack_bound(program, frames, functions_of(session.interface)),
         frames=frames, symbols=program.symbols,
@@ -192,6 +198,16 @@ def _result(
         unaligned=tuple(f"{program.place(pc)} at 0x{address:08x}"
                         for pc, address in second.run.unaligned),
     )
+
+
+def _touched_by_region(session: Session, touched: Array) -> dict[str, tuple[int, int]]:
+    """For each part of the arena its bytes, and the highest one written plus 1."""
+    found, start = {}, 0
+    for region, arena in zip(session.interface.regions, session.arenas, strict=True):
+        written = np.flatnonzero(touched[start:start + arena.size_bytes])
+        found[region.name] = arena.size_bytes, int(written[-1]) + 1 if written.size else 0
+        start += arena.size_bytes
+    return found
 
 
 def _unwrapped(first: Pass, second: Pass) -> int:

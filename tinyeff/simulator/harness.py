@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 from tinyeff.emitter import Manifest
+from tinyeff.emitter.naming import arena_parameters
+from tinyeff.ir import Region
 from tinyeff.simulator.memory_map import MemoryMap
 from tinyeff.simulator.text import render, support_sources
 from tinyeff.simulator.toolchain import Build, Toolchain, compile_program
@@ -24,12 +26,23 @@ class ModelInterface:
 
     name: str
     input_memory: str
-    arena_bytes: int
+    regions: tuple[Region, ...]
     input_bytes: tuple[int, ...]
     output_bytes: tuple[int, ...]
     steps: tuple[tuple[str, str], ...]
     macs: Mapping[str, int]
     stream_rows: int = 0
+
+    @property
+    def arena_bytes(self) -> int:
+        """Bytes of all parts of the arena."""
+        return sum(r.arena_bytes for r in self.regions)
+
+    def with_arena(self, arena_bytes: int) -> ModelInterface:
+        """The same with another size of the last part, so that all are of `arena_bytes`."""
+        *others, last = self.regions
+        size = last.arena_bytes + arena_bytes - self.arena_bytes
+        return replace(self, regions=(*others, Region(last.name, size)))
 
 
 def interface_of(manifest: Manifest) -> ModelInterface:
@@ -37,7 +50,7 @@ def interface_of(manifest: Manifest) -> ModelInterface:
     steps = manifest.raw["plan"]["steps"]
     streamed = manifest.input_memory == "streamed"
     return ModelInterface(
-        name=manifest.name, input_memory=manifest.input_memory, arena_bytes=manifest.arena_bytes,
+        name=manifest.name, input_memory=manifest.input_memory, regions=manifest.regions,
         input_bytes=tuple(t.size_bytes for t in manifest.inputs),
         output_bytes=tuple(t.size_bytes for t in manifest.outputs),
         steps=tuple((s["name"], s["kind"]) for s in steps),
@@ -64,17 +77,17 @@ class Place:
 
 
 def build_program(
-    sources: Mapping[str, str], interface: ModelInterface, arena_bytes: int, place: Place,
+    sources: Mapping[str, str], interface: ModelInterface, place: Place,
     count_layers: bool = False,
 ) -> Build:
-    """Link the model of `sources` with an arena of `arena_bytes` into a program.
+    """Link the model of `sources` with its arena into a program.
 
     With `count_layers`, calls of kernels pass through functions that book time by layer; the model
     itself is compiled from the same text.
     """
     model = {path: text for path, text in sources.items()
              if path.endswith((".c", ".h")) and path != f"{interface.name}_example.c"}
-    main = render("emulator_main.c.j2", h=_harness_view(interface, arena_bytes))
+    main = render("emulator_main.c.j2", h=_harness_view(interface, place.memory))
     harness = {**support_sources(), "te_emulator_main.c": main}
     defines, renamed = list(place.defines), {}
     if count_layers:
@@ -94,13 +107,27 @@ def kernels_of(code: str) -> list[SimpleNamespace]:
             for form, name in dict.fromkeys(found)]
 
 
-def _harness_view(interface: ModelInterface, arena_bytes: int) -> SimpleNamespace:
+def place_for(place: Place, interface: ModelInterface) -> Place:
+    """The same with the memory that the parts of a model's arena need."""
+    parts = [r.name for r in interface.regions]
+    return replace(place, memory=place.memory.holding(parts, 3 * GUARD_BYTES))
+
+
+def _harness_view(interface: ModelInterface, memory: MemoryMap) -> SimpleNamespace:
+    known = {r.name for r in memory.rams}
+    parameters = arena_parameters([r.name for r in interface.regions])
+    arenas = [
+        SimpleNamespace(symbol=parameter, size_bytes=r.arena_bytes,
+                        section=f".arena_{r.name}" if r.name in known else f".arena.{n}")
+        for n, (r, parameter) in enumerate(zip(interface.regions, parameters, strict=True))
+    ]
     name, streamed = interface.name, interface.input_memory == "streamed"
     single = len(interface.input_bytes) == 1
     resident = interface.input_memory == "resident"
     outputs = range(len(interface.output_bytes))
     return SimpleNamespace(
-        name=name, arena_bytes=arena_bytes, guard_bytes=GUARD_BYTES,
+        name=name, arenas=arenas, guard_bytes=GUARD_BYTES,
+        arena_arguments=", ".join(f"te_emulator_{a.symbol}" for a in arenas),
         input_bytes=interface.input_bytes, output_bytes=interface.output_bytes,
         input_memory=interface.input_memory, functions=functions_of(interface),
         copies=[

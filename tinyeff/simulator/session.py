@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tinyeff.emitter.naming import arena_parameters
 from tinyeff.errors import InternalError
 from tinyeff.ir import Array
-from tinyeff.simulator.elf import Program
+from tinyeff.simulator.elf import Program, Symbol
 from tinyeff.simulator.engine import Engine, Job, Run
 from tinyeff.simulator.harness import GUARD_BYTES, ModelInterface, Place, functions_of
 
@@ -20,7 +21,8 @@ PAINT = 0xA5
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """One run: `touched` has one flag per byte of the arena that no longer holds the paint."""
+    """One run: `touched` has one flag per byte of the arena that no longer holds the paint, one
+    part behind the other."""
 
     run: Run = field(repr=False)
     outputs: tuple[bytes, ...] = field(repr=False)
@@ -37,8 +39,10 @@ class Session:
     ) -> None:
         self.program, self.interface, self.engine = program, interface, engine
         self.place, self.inputs = place, inputs
-        self.arena = program.symbol("te_emulator_arena")
-        self.guards = [program.symbol(f"te_emulator_guard_{end}") for end in ("low", "high")]
+        names = arena_parameters([r.name for r in interface.regions])
+        self.arenas = [program.symbol(f"te_emulator_{name}") for name in names]
+        self.guards = [program.symbol(f"te_emulator_{name}_{end}")
+                       for name in names for end in ("low", "high")]
         self.outputs = [program.symbol(f"te_emulator_output_{n}")
                         for n in range(len(interface.output_bytes))]
         self.stack = program.symbol("te_emulator_stack_bottom").address
@@ -61,7 +65,7 @@ class Session:
 
         With `trace`, which takes a program built for it, what it shows is kept.
         """
-        painted = [*self.guards, self.arena, *self.outputs]
+        painted = [*self.guards, *self.arenas, *self.outputs]
         ranges = [(s.address, s.size_bytes) for s in painted]
         ranges.append((self.stack, self.place.memory.stack_bytes))
         fill = [(address, bytes([paint]) * size) for address, size in ranges]
@@ -83,26 +87,31 @@ class Session:
 
     def _checked(self, run: Run, paint: int) -> Pass:
         record = np.frombuffer(run.memory[0], "<u4")
-        low, high, arena, *outputs, stack = run.memory[1:]
+        *painted, stack = run.memory[1:]
+        count = len(self.arenas)
+        guards, arenas, outputs = (painted[:2 * count], painted[2 * count:3 * count],
+                                   painted[3 * count:])
         status, pointer = int(record[0].view(np.int32)), int(record[1])
         if status != 0:
             raise InternalError(f"{self.interface.name}_run returned {status} "
                                 f"in the emulated {self.place.cpu.name}")
-        self._check_guards(low, high, paint)
+        for n, arena in enumerate(self.arenas):
+            self._check_guards(arena, guards[2 * n], guards[2 * n + 1], paint)
         used = np.flatnonzero(np.frombuffer(stack, np.uint8) != paint)
         if used.size and used[0] == 0:
             raise InternalError(f"{self.interface.name} needs more than the {len(stack)} bytes of "
                                 f"stack that the program on {self.place.memory.name} has")
         depth = pointer - (self.stack + int(used[0])) if used.size else 0
-        return Pass(run, tuple(outputs), np.frombuffer(arena, np.uint8) != paint, max(0, depth))
+        touched = np.frombuffer(b"".join(arenas), np.uint8) != paint
+        return Pass(run, tuple(outputs), touched, max(0, depth))
 
-    def _check_guards(self, low: bytes, high: bytes, paint: int) -> None:
+    def _check_guards(self, arena: Symbol, low: bytes, high: bytes, paint: int) -> None:
         for where, guard in (("below", low), ("above", high)):
             hits = [i for i, byte in enumerate(guard) if byte != paint]
             if hits:
                 far = GUARD_BYTES - hits[0] if where == "below" else hits[-1] + 1
                 raise InternalError(
-                    f"{self.interface.name} writes outside its arena of {self.arena.size_bytes} "
+                    f"{self.interface.name} writes outside its arena of {arena.size_bytes} "
                     f"bytes: up to {far} bytes {where} it. Generated code must never do this: "
                     "please report it with the model")
 

@@ -196,7 +196,8 @@ def _raise_overflow(said: str, memory: MemoryMap) -> None:
     overflow = re.findall(r"region [`'](\w+)'[: ]+overflowed by (\d+) bytes", said)
     if not overflow:
         return
-    sizes = {"FLASH": memory.flash.size_bytes, "SRAM": memory.sram.size_bytes}
+    sizes = {"FLASH": memory.flash.size_bytes, "SRAM": memory.sram.size_bytes,
+             **{f"RAM_{r.name.upper()}": r.size_bytes for r in memory.rams}}
     worst = {region: max(int(n) for r, n in overflow if r == region) for region, _ in overflow}
     what = " and ".join(f"{region} by {excess} bytes (it has {sizes[region]})"
                         for region, excess in worst.items())

@@ -47,7 +47,8 @@ def _header(job: Job) -> dict[str, Any]:
     counted = job.count != "nothing"
     return {
         "cpu": job.cpu,
-        "regions": [[r.name, r.origin, r.size_bytes] for r in (job.memory.flash, job.memory.sram)],
+        "regions": [[r.name, r.origin, r.size_bytes]
+                    for r in (job.memory.flash, *job.memory.writable)],
         "write": [[s.address, len(s.data)] for s in program.segments]
         + [[address, len(data)] for address, data in job.fill],
         "read": list(job.read),

@@ -59,10 +59,10 @@ class Machine:
         model = getattr(arm_const, f"UC_CPU_ARM_CORTEX_{MODELS[job['cpu']]}")
         self.uc.ctl_set_cpu_model(model)
         self.uc.ctl_exits_enabled(True)
-        rights = {"flash": unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC,
-                  "sram": unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE}
+        flash = unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC
         for name, origin, size in job["regions"]:
-            self.uc.mem_map(origin, -(-size // PAGE) * PAGE, rights[name])
+            rights = flash if name == "flash" else unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE
+            self.uc.mem_map(origin, -(-size // PAGE) * PAGE, rights)
         self.fault: FaultError | None = None
         self.invalid: tuple[int, int, int] | None = None
         self.uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid)

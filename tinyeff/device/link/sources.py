@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from tinyeff import resources
 from tinyeff.emitter import MANIFEST, Manifest, Sources, read_manifest
 from tinyeff.emitter.naming import string_literal
-from tinyeff.emitter.sources import CTYPES, render
+from tinyeff.emitter.sources import CTYPES, arena_views, render
 from tinyeff.errors import UsageError
 from tinyeff.ir import Tensor
 
@@ -98,16 +98,20 @@ def _view(manifest: Manifest, board: str, keep_input: bool, build: bytes) -> Sim
     outputs = _ports(manifest.name, "output", manifest.outputs)
     outside, streamed = (manifest.input_memory == m for m in ("excluded", "streamed"))
     layers = layer_of_tensor(manifest)
-    given = ["te_arena", *([p.short_name for p in inputs] if outside else []),
-             *[p.short_name for p in outputs]]
-    parameters = ["void *arena", *([f"const {p.ctype} *{p.short_name}" for p in inputs]
+    arenas = arena_views(manifest.name, manifest.regions)
+    for a in arenas:  # C has no array of nothing; some models need no arena
+        a.length = f"{a.PREFIX}_BYTES" if a.size_bytes else "1"
+    given = [*[f"te_{a.parameter}" for a in arenas],
+             *[p.short_name for p in (*(inputs if outside else []), *outputs)]]
+    arena_parameters = [f"void *{a.parameter}" for a in arenas]
+    parameters = [*arena_parameters, *([f"const {p.ctype} *{p.short_name}" for p in inputs]
                                    if outside else []),
                   *[f"{p.ctype} *{p.short_name}" for p in outputs]]
     repeatable = "TE_LINK_REPEATABLE" if outside else "(TE_KEEP_INPUT ? TE_LINK_REPEATABLE : 0)"
     return SimpleNamespace(
         name=manifest.name, PREFIX=manifest.name.upper(), input_memory=manifest.input_memory,
-        # C has no array of nothing; some models need no arena.
-        arena_length=f"{manifest.name.upper()}_ARENA_BYTES" if manifest.arena_bytes else "1",
+        arenas=arenas, arena_parameters=", ".join(arena_parameters),
+        arena_arguments=", ".join(f"te_{a.parameter}" for a in arenas),
         inputs=inputs, outputs=outputs, input_bytes=sum(p.size_bytes for p in inputs),
         output_bytes=sum(p.size_bytes for p in outputs), layers=manifest.raw["plan"]["steps"],
         layer_of_tensor=layers, layer_lines=_lines([_layer_text(n) for n in layers], 12),
