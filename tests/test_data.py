@@ -13,7 +13,6 @@ import pytest
 
 from tests.shared import shared_path
 from tinyeff.data import (
-    Preprocess,
     load_inputs,
     load_labels,
     load_samples,
@@ -21,7 +20,7 @@ from tinyeff.data import (
     random_inputs,
 )
 from tinyeff.errors import UsageError
-from tinyeff.ir import Array, Graph, Quant, Source, Tensor
+from tinyeff.ir import Array, Graph, Preprocess, Quant, Source, Tensor
 from tinyeff.reader import read, simplify
 from tinyeff.simulator.litert import Reference
 

@@ -11,7 +11,6 @@ import math
 import re
 import zipfile
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import numpy as np
 
 from tinyeff import images
 from tinyeff.errors import UsageError
-from tinyeff.ir import Array, Graph, Tensor
+from tinyeff.ir import Array, Graph, Preprocess, Tensor
 from tinyeff.ops.quantize import quantized
 
 LABELS = ("labels", "y")
@@ -31,14 +30,6 @@ ANY_INPUT = "x"
 DAMAGE = (ValueError, OSError, EOFError, KeyError, MemoryError, NotImplementedError, RuntimeError,
           SyntaxError, TypeError, zipfile.BadZipFile, zlib.error)
 """What numpy and zipfile raise on damaged files."""
-
-
-@dataclass(frozen=True)
-class Preprocess:
-    """real value = value in the file * scale + offset."""
-
-    scale: float = 1.0
-    offset: float = 0.0
 
 
 def parse_preprocess(text: str) -> Preprocess:

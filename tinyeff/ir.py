@@ -174,6 +174,14 @@ class Graph:
         return any(self.tensors[i].dtype == "float32" for op in self.ops for i in op.outputs)
 
 
+@dataclass(frozen=True)
+class Preprocess:
+    """How values of data files become those that a model was trained on: value * scale + offset."""
+
+    scale: float = 1.0
+    offset: float = 0.0
+
+
 Optimize = Literal["speed", "balanced", "size"]
 
 

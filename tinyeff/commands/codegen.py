@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tinyeff.commands.arguments import Model
+from tinyeff.commands.arguments import Model, Preprocess
 from tinyeff.console.options import OutputOptions, PlanOptions, one_of
 
 
@@ -23,6 +23,7 @@ def codegen(
     )] = None,
     labels: Annotated[str | None, typer.Option(
         metavar="FILE", help="Text file with the name of one class per line.")] = None,
+    preprocess: Preprocess = None,
     layout: Annotated[str | None, typer.Option(
         metavar="SHAPE", help="library | cmake | platformio | zephyr | arduino: the model alone, "
         "for a project of your own. Unless given: library, with --board a whole program.")] = None,
@@ -33,6 +34,7 @@ def codegen(
     from tinyeff.console import report
     from tinyeff.console.folder import check_writable, read_labels, write_folder
     from tinyeff.console.loading import compiled
+    from tinyeff.data import parse_preprocess
     from tinyeff.device.project import board_program
     from tinyeff.emitter import LAYOUTS, EmitOptions, arrange, emit
     from tinyeff.emitter.naming import check_name, model_name
@@ -40,11 +42,12 @@ def codegen(
     terminal, folder = output.terminal(), Path(directory)
     name = check_name(model_name(Path(model).stem) if name is None else name)
     one_of(layout or "library", LAYOUTS, "--layout")
+    scaling = None if preprocess is None else parse_preprocess(preprocess)
     check_writable(folder, (), force)
     board = None if layout else plan.whole_board()
     p, program = compiled(model, plan, "cortex-m4", board)
     names = read_labels(Path(labels), program.graph) if labels else ()
-    sources = emit(program, EmitOptions(name, names, plan.recorded()))
+    sources = emit(program, EmitOptions(name, names, plan.recorded(), scaling))
     if board is not None:
         sources = board_program(sources, board, program.graph.source.flatbuffer)
     sources = arrange(sources, layout or "library")

@@ -36,7 +36,7 @@ def run(
                          f"tinyeff sim {folder} --cpu … --profile estimates cycles")
     terminal = output.terminal()
     manifest, _, build = board_folder(folder)
-    inputs, origin = loading.one_sample(manifest.interface, file, preprocess, seed)
+    inputs, origin = loading.one_sample(manifest, file, preprocess, seed)
     [data] = machine.samples_of(inputs)
     with connected(folder, manifest, build, connection) as (link, port):
         found = link.infer(data)

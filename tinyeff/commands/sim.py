@@ -37,7 +37,7 @@ def sim(
     emulator.check(cpu)
     manifest, sources = loading.generated(model, plan)
     loading.check_cpu(manifest, cpu, model)
-    inputs, origin = loading.one_sample(manifest.interface, file, preprocess, seed)
+    inputs, origin = loading.one_sample(manifest, file, preprocess, seed)
     if cpu != "host":
         return _emulated(terminal, manifest, sources, inputs, origin, cpu, emulator, plan.chip())
     run = outcome.Run(manifest, cpu, origin, tuple(x[0] for x in simulate(sources, inputs)))

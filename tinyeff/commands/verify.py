@@ -91,7 +91,7 @@ def _verify_board(
     manifest, sources, build = board_folder(folder)
     graph = loading.stored_graph(manifest, stored_model(manifest, sources))
     inputs, origin = loading.samples(graph, samples.data, samples.preprocess, samples.seed,
-                                     samples.count or 1)
+                                     samples.count or 1, manifest.preprocess)
     inputs = tuple(x[:samples.count] for x in inputs)
     with (connected(folder, manifest, build, connection) as (link, port),
           terminal.progress("bytes of trace") as progress):

@@ -28,7 +28,7 @@ from tinyeff.emitter import (
 )
 from tinyeff.emitter.naming import model_name
 from tinyeff.errors import DoesNotFitError, UnsupportedError, UsageError
-from tinyeff.ir import Array, Graph, Program
+from tinyeff.ir import Array, Graph, Preprocess, Program
 from tinyeff.pipeline import check_supported, prepare, read, simplify
 from tinyeff.quantizer.execution import Part
 from tinyeff.quantizer.prepared import prepared
@@ -101,22 +101,27 @@ def check_cpu(manifest: Manifest, cpu: str, model: str) -> None:
 
 
 def samples(
-    graph: Graph, path: str | None, preprocess: str | None, seed: int, count: int = 1
+    graph: Graph, path: str | None, preprocess: str | None, seed: int, count: int = 1,
+    recorded: Preprocess | None = None,
 ) -> tuple[tuple[Array, ...], str]:
-    """All samples of a data file, or `count` random ones, and where they come from."""
+    """All samples of a data file, or `count` random ones, and where they come from.
+
+    Generated code has `recorded` how its data is preprocessed; `preprocess` says otherwise.
+    """
     if path is None:
         if preprocess is not None:
             raise UsageError("--preprocess is for the real values of a data file; none is given")
         return random_inputs(graph, seed, count), f"random, seed {seed}"
-    scaling = None if preprocess is None else parse_preprocess(preprocess)
+    scaling = recorded if preprocess is None else parse_preprocess(preprocess)
     return load_inputs(graph, path, scaling), path
 
 
 def one_sample(
-    graph: Graph, path: str | None, preprocess: str | None, seed: int
+    manifest: Manifest, path: str | None, preprocess: str | None, seed: int
 ) -> tuple[tuple[Array, ...], str]:
-    """One sample per input of `graph`, and where it comes from."""
-    inputs, origin = samples(graph, path, preprocess, seed)
+    """One sample per input of generated code, and where it comes from."""
+    inputs, origin = samples(manifest.interface, path, preprocess, seed,
+                             recorded=manifest.preprocess)
     if len(inputs[0]) > 1:
         origin += f", the first of {len(inputs[0])} samples"
     return tuple(x[:1] for x in inputs), origin

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from tinyeff.emitter.naming import check_memory, check_name
 from tinyeff.errors import UsageError
-from tinyeff.ir import Graph, Optimize, Quant, Region, Source, Target, Tensor
+from tinyeff.ir import Graph, Optimize, Preprocess, Quant, Region, Source, Target, Tensor
 
 MANIFEST = "tinyeff.json"
 SCHEMA_VERSION = 1
@@ -25,6 +25,7 @@ class Manifest:
     """The contents of tinyeff.json.
 
     `inputs` and `outputs` are in the model's order; `files` maps every other file to its SHA-256.
+    `preprocess` is how values of data files become real values of the inputs.
     `regions` are the parts of the arena, each a parameter of the model's functions.
     """
 
@@ -43,6 +44,7 @@ class Manifest:
     labels: tuple[str, ...]
     files: Mapping[str, str]
     raw: Mapping[str, Any] = field(repr=False)
+    preprocess: Preprocess | None = None
 
     @property
     def interface(self) -> Graph:
@@ -96,7 +98,17 @@ def _manifest(raw: dict[str, Any]) -> Manifest:
         labels=tuple(str(label) for label in raw["labels"]),
         files=files,
         raw=raw,
+        preprocess=_preprocess(raw["inputs"]),
     )
+
+
+def _preprocess(inputs: list[dict[str, Any]]) -> Preprocess | None:
+    """What is said of the inputs, all alike; None where nothing is."""
+    found = [Preprocess(float(p["preprocess"]["scale"]), float(p["preprocess"]["offset"]))
+             for p in inputs if "preprocess" in p]
+    if any(not math.isfinite(number) for p in found for number in (p.scale, p.offset)):
+        raise ValueError("preprocess of an input is not finite")
+    return found[0] if found else None
 
 
 def _regions(plan: dict[str, Any]) -> tuple[Region, ...]:

@@ -16,7 +16,7 @@ import tinyeff
 from tinyeff import resources
 from tinyeff.emitter import naming, tables
 from tinyeff.emitter.manifest import MANIFEST, SCHEMA_VERSION, Manifest
-from tinyeff.ir import Buffer, ConstArray, Program, Region, Step, Tensor
+from tinyeff.ir import Buffer, ConstArray, Preprocess, Program, Region, Step, Tensor
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
 from tinyeff.targets import COMPILER_LEVELS
@@ -36,6 +36,8 @@ class EmitOptions:
     labels: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     """The plan options as given, recorded in the manifest."""
+    preprocess: Preprocess | None = None
+    """How raw values become those that the model was trained on, where anyone said."""
 
 
 def emit(program: Program, options: EmitOptions) -> Sources:
@@ -111,7 +113,8 @@ def model_view(program: Program, options: EmitOptions) -> SimpleNamespace:
         arena_align=plan.arena_align, private_memory=tables.private_memory(program),
         arena_parameters=", ".join(f"void *{a.parameter}" for a in arenas),
         arena_arguments=", ".join(a.parameter for a in arenas),
-        inputs=inputs, outputs=outputs, labels=[naming.string_literal(t) for t in options.labels],
+        inputs=inputs, outputs=outputs, preprocess=options.preprocess,
+        labels=[naming.string_literal(t) for t in options.labels],
         run_parameters=", ".join(_run_parameters(arenas, outside, inputs, outputs)),
         headers=["te.h", *[f"{k}.h" for k in kernels]], kernels_version=kernels_version(),
         arrays=arrays, const_bytes=sum(a.size_bytes for a in arrays), steps=steps,
@@ -226,6 +229,8 @@ def _manifest(
                 "dtype": graph.tensors[i].dtype, "size_bytes": graph.tensors[i].size_bytes,
                 "scale": q.scale if (q := graph.tensors[i].quant) else None,
                 "zero_point": q.zero_point if q else None,
+                **({"preprocess": asdict(options.preprocess)}
+                   if options.preprocess and indices is graph.inputs else {}),
             }
             for i in indices
         ]
