@@ -61,6 +61,19 @@ class _Step:
         return self.cycles / self.saved_bytes
 
 
+def _in_flash(variant: Variant) -> tuple[object, ...]:
+    """What a variant puts there: those that differ in their use of SRAM only have it in common."""
+    return variant.name, variant.const_bytes, variant.code_bytes, variant.shared_code
+
+
+def _fastest_of_each(variants: Sequence[Variant]) -> list[Variant]:
+    """The fastest of the variants that put the same into flash, the fastest of all first."""
+    found: dict[tuple[object, ...], Variant] = {}
+    for variant in sorted(variants, key=lambda v: v.cost):
+        found.setdefault(_in_flash(variant), variant)
+    return list(found.values())
+
+
 class _Selection:
     """Begins with every operator at its fastest, and gives up what saves flash most cheaply.
 
@@ -70,7 +83,7 @@ class _Selection:
     def __init__(self, kinds: Sequence[str], variants: Sequence[tuple[Variant, ...]],
                  price: float, flash_bytes: int | None) -> None:
         self._kinds = kinds
-        self._variants = [sorted(v, key=lambda one: one.cost) for v in variants]
+        self._variants = [_fastest_of_each(v) for v in variants]
         self._given = variants
         self._flash_bytes = flash_bytes
         cycles = sum(v[0].cost for v in self._variants if v)
@@ -84,8 +97,9 @@ class _Selection:
             if step.price > self._cycles_per_byte and not full:
                 break
             cut = step.cut
-        left = [ranked[n:] for ranked, n in zip(self._variants, cut, strict=True)]
-        return [tuple(v for v in given if v in kept)
+        left = [{_in_flash(v) for v in ranked[n:]}
+                for ranked, n in zip(self._variants, cut, strict=True)]
+        return [tuple(v for v in given if _in_flash(v) in kept)
                 for given, kept in zip(self._given, left, strict=True)]
 
     def _steps(self, cut: tuple[int, ...]) -> Iterator[_Step]:

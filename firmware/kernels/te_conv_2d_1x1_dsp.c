@@ -17,6 +17,7 @@ void te_conv_2d_1x1_dsp(const void *params, const int8_t *const *in_rows, int32_
                       .pairs = p->pairs,
                       .groups = p->groups,
                       .rounding = p->rounding,
+                      .room = p->has_room ? tile + 4 * p->groups * p->block_pixels : NULL,
                       .constants = p->constants,
                       .channels = p->out_channels,
                       .out_min = p->out_min,
@@ -26,8 +27,12 @@ void te_conv_2d_1x1_dsp(const void *params, const int8_t *const *in_rows, int32_
     (void)y;
     for (int32_t x = x0; x < x1;) {
         const int32_t pixels = te_block_pixels(x1 - x, p->block_pixels);
-        if (pixels == 3) {
-            te_expand_3_dsp(tile, in, step, p->in_channels);
+        if (pixels >= 3) {
+            int32_t *to = tile;
+            for (int32_t i = 0; i < pixels; i += 3) {
+                te_expand_3_dsp(to, in + i * step, step, p->in_channels);
+                to += 12 * p->groups;
+            }
         } else {
             for (int32_t i = 0; i < pixels; i++) {
                 te_expand_dsp(tile + i, in + i * step, p->in_channels, pixels);

@@ -106,12 +106,13 @@ void te_conv_2d_dsp(const void *params, const int8_t *const *in_rows, int32_t in
 {
     const te_conv_2d_dsp_params *p = params;
     int32_t *tile = scratch;
+    int32_t *room = tile + 4 * p->groups * p->block_pixels;
     const source from = {.p = p,
                          .rows = in_rows,
                          .in_x0 = in_x0,
                          .is_dense = p->dilation_x == 1 && p->in_pitch == p->in_channels,
                          .zero_points = (int32_t)te_lanes(p->in_zero_point, p->in_zero_point),
-                         .staged = (int8_t *)(tile + 4 * p->groups * p->block_pixels)};
+                         .staged = (int8_t *)(room + (p->has_room ? 4 * p->groups + 8 : 0))};
     te_product job = {.tile = tile,
                       .weights = p->weights,
                       .out = out_rows[0],
@@ -119,6 +120,7 @@ void te_conv_2d_dsp(const void *params, const int8_t *const *in_rows, int32_t in
                       .pairs = p->pairs,
                       .groups = p->groups,
                       .rounding = p->rounding,
+                      .room = p->has_room ? room : NULL,
                       .constants = p->constants,
                       .channels = p->out_channels,
                       .out_min = p->out_min,
@@ -127,7 +129,10 @@ void te_conv_2d_dsp(const void *params, const int8_t *const *in_rows, int32_t in
     (void)y;
     for (int32_t x = x0; x < x1;) {
         const int32_t pixels = te_block_pixels(x1 - x, p->block_pixels);
-        expand_windows(&from, x * p->stride_x - p->pad_left, tile, pixels);
+        for (int32_t i = 0; i < pixels; i += 3) {
+            expand_windows(&from, (x + i) * p->stride_x - p->pad_left, tile + 4 * i * p->groups,
+                           pixels < 3 ? pixels : 3);
+        }
         te_product_dsp(&job, pixels);
         job.out += pixels * p->out_pitch;
         x += pixels;

@@ -6,7 +6,8 @@
 
 /* Convolution with any kernel, stride, dilation and padding and one group, for the DSP extension.
  * The weights are packed as te_product_dsp.h says, each row of the kernel a run of its own.
- * Scratch: a tile of 16 * groups * block_pixels bytes, and one row of a window. */
+ * Scratch: a tile of 16 * groups * block_pixels bytes, with `has_room` the 16 * groups + 32 of a
+ * pair, and one row of a window. */
 typedef struct {
     const int32_t *weights;
     const int8_t *constants; /* of one pixel, or null; see te_product_dsp.h */
@@ -25,6 +26,7 @@ typedef struct {
     uint16_t groups; /* of four words per pair */
     uint8_t block_pixels;
     uint8_t rounding;
+    uint8_t has_room; /* for a copy of what a pair reads */
     int8_t in_zero_point;
     int8_t out_min;
     int8_t out_max;

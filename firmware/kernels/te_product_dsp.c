@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT-0 */
 #include "te_product_dsp.h"
 
+#include "te_product_assembly_dsp.h"
+
 /* ---- From int8 to the tile ---------------------------------------------------------------------
  */
 
@@ -82,26 +84,20 @@ int32_t *te_expand_3_dsp(int32_t *to, const int8_t *from, int32_t step, int32_t 
 
 #if TE_DSP_INSTRUCTIONS
 
-/* Compilers spill these loops: a block of three pixels needs all fourteen registers, and several
- * values must lie in ascending registers to be loaded by one instruction. The twin below says in C
- * what is computed here.
+/* The twin below says in C what is computed here.
  *
- *     r0 tile, r1 weights, lr rounds of the inner loop left
  *     sp: +0 tile, +4 rounds, +8 where the first round enters the loop, +12 rounding,
- *         +16 out, +20 pitch, +24 end of the weights
+ *         +16 out, +20 pitch, +24 end of the weights; of three pixels see the header
  *
  * A round of the inner loop takes four groups of four words; the first round enters where as many
- * are left as their number asks for. */
+ * are left as their number asks for; lr counts them. */
 
-#define WHOLLY_ASSEMBLY __attribute__((naked, noinline, aligned(4)))
-#define UNUSED          __attribute__((unused))
-
-/* Reads *job and leaves the frame described above. */
-#define PROLOGUE(third)                                                                            \
+/* Reads *job (tile weights out pitch pairs groups rounding) and leaves the frame described above.
+ */
+#define PROLOGUE(frame, blocks, third)                                                             \
     "push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n"                                                \
-    "sub sp, sp, #28\n"                                                                            \
-    "ldmia r0, {r2, r3, r4, r5, r6, r7, r12}\n" /* tile weights out pitch pairs groups rounding */ \
-    "mov r1, r3\n"                                                                                 \
+    "sub sp, sp, #" frame "\n"                                                                     \
+    "ldmia r0, {r2, r3, r4, r5, r6, r7, r12}\n" blocks "mov r1, r3\n"                              \
     "lsl r8, r7, #4\n"                                                                             \
     "add r8, r8, #32\n"                                                                            \
     "mla lr, r8, r6, r3\n" /* bytes of a pair, times pairs */                                      \
@@ -120,8 +116,7 @@ int32_t *te_expand_3_dsp(int32_t *to, const int8_t *from, int32_t step, int32_t 
     "strd r2, r3, [sp, #0]\n"                                                                      \
     "strd r6, r7, [sp, #8]\n"                                                                      \
     "strd r4, r5, [sp, #16]\n"                                                                     \
-    "str lr, [sp, #24]\n"                                                                          \
-    "1:\n"
+    "str lr, [sp, #24]\n"
 
 #define INNER_LOOP(group)                                                                          \
     "ldrd r0, lr, [sp, #0]\n"                                                                      \
@@ -130,63 +125,17 @@ int32_t *te_expand_3_dsp(int32_t *to, const int8_t *from, int32_t step, int32_t 
     "bne 2b\n"                                                                                     \
     "ldr pc, [sp, #12]\n"
 
-#define NEXT_PAIR                                                                                  \
-    "ldr r0, [sp, #24]\n"                                                                          \
-    "cmp r1, r0\n"                                                                                 \
-    "bne 1b\n"                                                                                     \
-    "add sp, sp, #28\n"                                                                            \
-    "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n"
-
-/* The accumulators `s` (bytes S) and `a` (lanes A) of one pixel: from A to the second channel. */
-#define SECOND(s, a)       "sub " a ", " a ", " s "\n"
-#define SCALE_UP(s)        "lsl " s ", " s ", #8\n"
-#define DOUBLE(s, a)       "asr " a ", " a ", #7\nlsl " s ", " s ", #1\n"
-#define LOAD_ROUNDING      "ldmia r1!, {r2, r3, r4}\n" /* multiplier constant shift|place */
-#define LOAD_OUT           "ldrd r0, r6, [sp, #16]\n"  /* out pitch */
-#define PLACE              "add r5, r0, r4, lsr #8\n"
-#define MULTIPLY_UP(acc)   "smmla " acc ", " acc ", r2, r3\n"
-#define MULTIPLY_AWAY(acc) "add r5, r3, " acc ", asr #31\nsmmlar " acc ", " acc ", r2, r5\n"
-#define NARROW(acc)        "asr " acc ", " acc ", r4\nssat " acc ", #8, " acc "\n"
-#define MAC(acc, w, x)     "smlad " acc ", " w ", " x ", " acc "\n"
-#define LOW_BYTES(w)       "sxtb16 " w ", " w "\n"
-
 /* clang-format off */
 
-#define WORD_3(w)                                                                                  \
-    "ldmia r0!, {r4, r5, r6}\n"                                                                    \
-    MAC("r10", w, "r4") MAC("r11", w, "r5") MAC("r12", w, "r6")                                    \
-    LOW_BYTES(w)                                                                                   \
-    MAC("r7", w, "r4") MAC("r8", w, "r5") MAC("r9", w, "r6")
+#define WORD_3(w) "ldmia r0!, {r4, r5, r6}\n" WORD_OF_3(w, "r4", "r5", "r6")
 #define GROUP_3                                                                                    \
     "ldrd r2, r3, [r1], #8\n" WORD_3("r2") WORD_3("r3")                                            \
     "ldrd r2, r3, [r1], #8\n" WORD_3("r2") WORD_3("r3")
-#define STORE_3(p0, p1, p2)                                                                        \
-    PLACE "strb " p0 ", [r5]\nstrb " p1 ", [r5, r6]\nstrb " p2 ", [r5, r6, lsl #1]\n"
 
 WHOLLY_ASSEMBLY static void product_3(const te_product *job UNUSED)
 {
-    __asm__(
-        PROLOGUE("")
-        "ldrd r7, r10, [r1], #8\n"
-        "mov r8, r7\n" "mov r9, r7\n" "mov r11, r10\n" "mov r12, r10\n"
-        INNER_LOOP(GROUP_3)
-        "3:\n"
-        LOAD_OUT SECOND("r7", "r10") SECOND("r8", "r11") SECOND("r9", "r12")
-        LOAD_ROUNDING MULTIPLY_UP("r10") MULTIPLY_UP("r11") MULTIPLY_UP("r12")
-        NARROW("r10") NARROW("r11") NARROW("r12") STORE_3("r10", "r11", "r12")
-        LOAD_ROUNDING SCALE_UP("r7") SCALE_UP("r8") SCALE_UP("r9")
-        MULTIPLY_UP("r7") MULTIPLY_UP("r8") MULTIPLY_UP("r9")
-        NARROW("r7") NARROW("r8") NARROW("r9")
-        "5:\n"
-        STORE_3("r7", "r8", "r9") NEXT_PAIR
-        "4:\n"
-        LOAD_OUT SECOND("r7", "r10") SECOND("r8", "r11") SECOND("r9", "r12")
-        DOUBLE("r7", "r10") DOUBLE("r8", "r11") DOUBLE("r9", "r12")
-        LOAD_ROUNDING MULTIPLY_AWAY("r10") MULTIPLY_AWAY("r11") MULTIPLY_AWAY("r12")
-        NARROW("r10") NARROW("r11") NARROW("r12") STORE_3("r10", "r11", "r12")
-        LOAD_ROUNDING MULTIPLY_AWAY("r7") MULTIPLY_AWAY("r8") MULTIPLY_AWAY("r9")
-        NARROW("r7") NARROW("r8") NARROW("r9")
-        "b 5b\n");
+    __asm__(PROLOGUE(BLOCKS_FRAME, BLOCKS_PROLOGUE, "")
+            FIRST_BLOCK INNER_LOOP(GROUP_3) OUTPUTS_3);
 }
 
 #ifndef __OPTIMIZE_SIZE__
@@ -201,32 +150,11 @@ WHOLLY_ASSEMBLY static void product_3(const te_product *job UNUSED)
     LOW_BYTES("r3")                                                                                \
     MAC("r8", "r3", "r6") MAC("r9", "r3", "r7")
 #define GROUP_2 WORDS_2 WORDS_2
-#define STORE_2(p0, p1) PLACE "strb " p0 ", [r5]\nstrb " p1 ", [r5, r6]\n"
 
 WHOLLY_ASSEMBLY static void product_2(const te_product *job UNUSED)
 {
-    __asm__(
-        PROLOGUE("")
-        "ldrd r8, r10, [r1], #8\n"
-        "mov r9, r8\n" "mov r11, r10\n"
-        INNER_LOOP(GROUP_2)
-        "3:\n"
-        LOAD_OUT SECOND("r8", "r10") SECOND("r9", "r11")
-        LOAD_ROUNDING MULTIPLY_UP("r10") MULTIPLY_UP("r11")
-        NARROW("r10") NARROW("r11") STORE_2("r10", "r11")
-        LOAD_ROUNDING SCALE_UP("r8") SCALE_UP("r9")
-        MULTIPLY_UP("r8") MULTIPLY_UP("r9")
-        NARROW("r8") NARROW("r9")
-        "5:\n"
-        STORE_2("r8", "r9") NEXT_PAIR
-        "4:\n"
-        LOAD_OUT SECOND("r8", "r10") SECOND("r9", "r11")
-        DOUBLE("r8", "r10") DOUBLE("r9", "r11")
-        LOAD_ROUNDING MULTIPLY_AWAY("r10") MULTIPLY_AWAY("r11")
-        NARROW("r10") NARROW("r11") STORE_2("r10", "r11")
-        LOAD_ROUNDING MULTIPLY_AWAY("r8") MULTIPLY_AWAY("r9")
-        NARROW("r8") NARROW("r9")
-        "b 5b\n");
+    __asm__(PROLOGUE("28", "", "")
+            FIRST_OF_2 INNER_LOOP(GROUP_2) OUTPUTS_2);
 }
 
 #endif
@@ -238,10 +166,11 @@ WHOLLY_ASSEMBLY static void product_2(const te_product *job UNUSED)
     WORD_1("r2", "r6") WORD_1("r3", "r7") WORD_1("r4", "r8") WORD_1("r5", "r9")
 #define STORE_1(p0)     PLACE "strb " p0 ", [r5]\n"
 
-WHOLLY_ASSEMBLY static void product_1(const te_product *job UNUSED)
+WHOLLY_ASSEMBLY void te_product_1_dsp(const te_product *job UNUSED)
 {
     __asm__(
-        PROLOGUE("cmp r12, #2\n" "it eq\n" "adreq.w r7, 7f\n")
+        PROLOGUE("28", "", "cmp r12, #2\n" "it eq\n" "adreq.w r7, 7f\n")
+        "1:\n"
         "ldrd r10, r11, [r1], #8\n"
         INNER_LOOP(GROUP_1)
         "3:\n"
@@ -278,49 +207,47 @@ WHOLLY_ASSEMBLY static void product_1(const te_product *job UNUSED)
 
 #else
 
-/* One output for one accumulator; `row` is the channel's multiplier, constant, shift and place. */
-static void narrow(int32_t acc, const int32_t *row, int32_t rounding, int8_t *pixel)
+/* Both channels of a pair in one pixel, whose words come every `step` words. */
+static void pixel_outputs(const te_product *job, int32_t pair, const int32_t *weights,
+                          const int32_t *x, int32_t step, int8_t *out)
 {
-    int32_t scaled;
-    if (rounding == TE_HALF_UP) {
-        scaled = te_smmla((int32_t)((uint32_t)acc << 8), row[0], row[1]);
-    } else {
-        scaled = te_smmlar((int32_t)((uint32_t)acc << 1), row[0], row[1] - (acc < 0 ? 1 : 0));
+    const int32_t words = 4 * job->groups;
+    int32_t s = weights[0];
+    int32_t a = weights[1];
+    for (int32_t i = 0; i < words; i++) {
+        const uint32_t w = (uint32_t)weights[2 + i];
+        a = te_smlad(w, (uint32_t)x[i * step], a);
+        s = te_smlad(te_sxtb16(w), (uint32_t)x[i * step], s);
     }
-    pixel[row[2] >> 8] = (int8_t)te_ssat8(scaled >> (row[2] & 0xFF));
+    if (job->rounding == TE_SUMS) {
+        int32_t *sums = (int32_t *)(void *)out + 2 * pair;
+        sums[0] += s;
+        sums[1] += te_second_dsp(s, a);
+    } else {
+        te_narrow_pair_dsp(s, a, weights + 2 + words, job->rounding, out);
+    }
 }
 
+/* All blocks of `pixels` pixels, of 1 or 2 just one. */
 static void product(const te_product *job, int32_t pixels)
 {
     const int32_t words = 4 * job->groups;
+    const int32_t *end = pixels < 3 ? job->tile + words * pixels : job->tiles_end;
     const int32_t *weights = job->weights;
     for (int32_t pair = 0; pair < job->pairs; pair++) {
-        const int32_t *rows = weights + 2 + words;
-        for (int32_t p = 0; p < pixels; p++) {
-            int8_t *pixel = job->out + p * job->out_pitch;
-            int32_t s = weights[0];
-            int32_t a = weights[1];
-            for (int32_t i = 0; i < words; i++) {
-                const uint32_t w = (uint32_t)weights[2 + i];
-                const uint32_t x = (uint32_t)job->tile[i * pixels + p];
-                a = te_smlad(w, x, a);
-                s = te_smlad(te_sxtb16(w), x, s);
-            }
-            const int32_t second = (int32_t)((uint32_t)a - (uint32_t)s) >> 8;
-            if (job->rounding == TE_SUMS) {
-                int32_t *sums = (int32_t *)(void *)job->out + 2 * pair;
-                sums[0] += s;
-                sums[1] += second;
-            } else {
-                narrow(second, rows, job->rounding, pixel);
-                narrow(s, rows + 3, job->rounding, pixel);
+        const int32_t *read = pixels < 3 ? weights : te_copied_dsp(job, weights);
+        int8_t *out = job->out;
+        for (const int32_t *tile = job->tile; tile != end; tile += words * pixels) {
+            for (int32_t p = 0; p < pixels; p++) {
+                pixel_outputs(job, pair, read, tile + p, pixels, out);
+                out += job->out_pitch;
             }
         }
-        weights = rows + 6;
+        weights += words + 8;
     }
 }
 
-static void product_1(const te_product *job)
+void te_product_1_dsp(const te_product *job)
 {
     product(job, 1);
 }
@@ -365,43 +292,62 @@ void te_clamp_dsp(int8_t *values, int32_t n, int32_t low, int32_t high)
     }
 }
 
+/* Whole blocks of three while there are any; never a single pixel at the end of them, since a block
+ * of one reads all weights for itself. Compiled for size, there are no blocks of two. */
+int32_t te_block_pixels(int32_t left, int32_t most)
+{
+    const int32_t threes = (left < most ? left : most) / 3 * 3;
 #ifdef __OPTIMIZE_SIZE__
-
-/* Compiled for size, the product with two pixels is left out: two blocks of one take its place. */
-
-int32_t te_block_pixels(int32_t left, int32_t most)
-{
-    return left >= 3 && most >= 3 ? 3 : 1;
-}
-
+    return threes > 0 ? threes : 1;
 #else
-
-/* Never a single one where there are others. */
-int32_t te_block_pixels(int32_t left, int32_t most)
-{
-    return left == 4 && most == 3 ? 2 : (left < most ? left : most);
+    if (threes == 0) {
+        return left < most ? left : most;
+    }
+    if (left - threes != 1) {
+        return threes;
+    }
+    return threes > 3 ? threes - 3 : 2;
+#endif
 }
 
-#endif
-
-void te_product_dsp(const te_product *job, int32_t pixels)
+void te_constants_dsp(const te_product *job, int32_t pixels)
 {
     for (int32_t p = 0; p < pixels && job->constants != NULL; p++) {
         te_copy_dsp(job->out + p * job->out_pitch, job->constants, job->channels);
     }
+}
+
+void te_clamp_pixels_dsp(const te_product *job, int32_t pixels)
+{
+    for (int32_t p = 0; p < pixels && (job->out_min > INT8_MIN || job->out_max < INT8_MAX); p++) {
+        te_clamp_dsp(job->out + p * job->out_pitch, job->channels, job->out_min, job->out_max);
+    }
+}
+
+/* How many blocks it takes until a copy of the weights in faster memory pays. */
+enum { LEAST_BLOCKS = 3 };
+
+void te_blocks_dsp(te_product *job, int32_t blocks, int32_t tile_words)
+{
+    job->tiles_end = job->tile + blocks * tile_words;
+    job->copy = blocks < LEAST_BLOCKS ? NULL : job->room;
+}
+
+void te_product_dsp(te_product *job, int32_t pixels)
+{
+    te_constants_dsp(job, pixels);
     if (job->pairs == 0) {
         return;
     }
-    if (pixels == 3) {
+    if (pixels >= 3) {
+        te_blocks_dsp(job, pixels / 3, 12 * job->groups);
         product_3(job);
 #ifndef __OPTIMIZE_SIZE__
     } else if (pixels == 2) {
         product_2(job);
 #endif
     } else {
-        product_1(job);
+        te_product_1_dsp(job);
     }
-    for (int32_t p = 0; p < pixels && (job->out_min > INT8_MIN || job->out_max < INT8_MAX); p++) {
-        te_clamp_dsp(job->out + p * job->out_pitch, job->channels, job->out_min, job->out_max);
-    }
+    te_clamp_pixels_dsp(job, pixels);
 }

@@ -35,8 +35,6 @@
 
 enum { TE_HALF_UP = 0, TE_HALF_AWAY = 1, TE_SUMS = 2 };
 
-enum { TE_PRODUCT_PIXELS = 3 }; /* the largest block */
-
 typedef struct {
     const int32_t *tile;
     const int32_t *weights;
@@ -45,7 +43,11 @@ typedef struct {
     int32_t pairs;     /* of output channels */
     int32_t groups;    /* of four words, at least 1; the tile is as long */
     int32_t rounding;
+    /* Set by te_blocks_dsp: of blocks of three pixels, whose tiles lie one after another. */
+    const int32_t *tiles_end;
+    int32_t *copy; /* where a pair's words are read from, or null: where they are */
     /* The assembly reads no further. */
+    int32_t *room;           /* for the words of a pair, or null */
     const int8_t *constants; /* output of the channels that are not computed, or null */
     int32_t channels;
     int32_t out_min;
@@ -58,10 +60,17 @@ void te_copy_dsp(int8_t *to, const int8_t *from, int32_t n);
 /* Clamps `n` values, word by word. */
 void te_clamp_dsp(int8_t *values, int32_t n, int32_t low, int32_t high);
 
-/* All channels of a block of `pixels` pixels, 1 to 3. */
-void te_product_dsp(const te_product *job, int32_t pixels);
+/* All channels of `pixels` pixels: 1, 2 or a multiple of 3. */
+void te_product_dsp(te_product *job, int32_t pixels);
 
-/* How many of `left` pixels the next block takes, `most` at most. */
+/* Its parts: outputs of the channels that are not computed; how blocks of three pixels are taken;
+ * and what is left of the activation. */
+void te_constants_dsp(const te_product *job, int32_t pixels);
+void te_blocks_dsp(te_product *job, int32_t blocks, int32_t tile_words);
+void te_product_1_dsp(const te_product *job); /* the computed channels of one pixel */
+void te_clamp_pixels_dsp(const te_product *job, int32_t pixels);
+
+/* How many of `left` pixels come next: 1, 2 or a multiple of 3, `most` at most. */
 int32_t te_block_pixels(int32_t left, int32_t most);
 
 /* Words that a run of `n` values takes: its last 1 to 3 values as many as they have pairs of bytes
@@ -86,6 +95,48 @@ static inline int32_t *te_fill(int32_t *to, int32_t values, int32_t words, int32
         to += pixels;
     }
     return to;
+}
+
+/* ---- Of the twins of the assembly --------------------------------------------------------------
+ */
+
+/* The words of a pair, copied where there is room. */
+static inline const int32_t *te_copied_dsp(const te_product *job, const int32_t *weights)
+{
+    if (job->copy == NULL) {
+        return weights;
+    }
+    for (int32_t i = 0; i < 4 * job->groups + 8; i++) {
+        job->copy[i] = weights[i];
+    }
+    return job->copy;
+}
+
+/* The sum of the second channel. */
+static inline int32_t te_second_dsp(int32_t s, int32_t a)
+{
+    return (int32_t)((uint32_t)a - (uint32_t)s) >> 8;
+}
+
+/* One output for one accumulator; `row` is the channel's multiplier, constant, shift and place. */
+static inline void te_narrow_dsp(int32_t acc, const int32_t *row, int32_t rounding, int8_t *pixel)
+{
+    int32_t scaled;
+    if (rounding == TE_HALF_UP) {
+        scaled = te_smmla((int32_t)((uint32_t)acc << 8), row[0], row[1]);
+    } else {
+        scaled = te_smmlar((int32_t)((uint32_t)acc << 1), row[0], row[1] - (acc < 0 ? 1 : 0));
+    }
+    pixel[row[2] >> 8] = (int8_t)te_ssat8(scaled >> (row[2] & 0xFF));
+}
+
+/* The outputs of a pair of channels, of sums S and A; `rows` are those of the second and of the
+ * first channel. */
+static inline void te_narrow_pair_dsp(int32_t s, int32_t a, const int32_t *rows, int32_t rounding,
+                                      int8_t *pixel)
+{
+    te_narrow_dsp(te_second_dsp(s, a), rows, rounding, pixel);
+    te_narrow_dsp(s, rows + 3, rounding, pixel);
 }
 
 #endif

@@ -37,7 +37,6 @@ static const te_conv_2d_dsp_params conv_2d_0_params = {
     .constants = 0,
     .in_pitch = 1,
     .out_pitch = 8,
-    .stride_x = 2,
     .in_channels = 1,
     .out_channels = 8,
     .pairs = 4,
@@ -45,6 +44,7 @@ static const te_conv_2d_dsp_params conv_2d_0_params = {
     .rounding = 0,
     .out_min = -128,
     .out_max = 127,
+    .stride_x = 2,
     .in_width = 32,
     .kernel_height = 3,
     .kernel_width = 3,
@@ -52,7 +52,8 @@ static const te_conv_2d_dsp_params conv_2d_0_params = {
     .dilation_x = 1,
     .pad_left = 0,
     .in_zero_point = -128,
-    .block_pixels = 3,
+    .block_pixels = 9,
+    .has_room = 1,
 };
 
 /* DEPTHWISE_CONV_2D: 16x16x8 -> 16x16x8 */
@@ -77,7 +78,6 @@ static const te_conv_2d_1x1_dsp_params conv_2d_2_params = {
     .constants = 0,
     .in_pitch = 8,
     .out_pitch = 16,
-    .stride_x = 1,
     .in_channels = 8,
     .out_channels = 16,
     .pairs = 8,
@@ -85,7 +85,9 @@ static const te_conv_2d_1x1_dsp_params conv_2d_2_params = {
     .rounding = 0,
     .out_min = -128,
     .out_max = 127,
-    .block_pixels = 3,
+    .stride_x = 1,
+    .block_pixels = 24,
+    .has_room = 1,
 };
 
 /* DEPTHWISE_CONV_2D: 16x16x16 -> 8x8x16 */
@@ -110,7 +112,6 @@ static const te_conv_2d_1x1_dsp_params conv_2d_4_params = {
     .constants = 0,
     .in_pitch = 16,
     .out_pitch = 24,
-    .stride_x = 1,
     .in_channels = 16,
     .out_channels = 24,
     .pairs = 12,
@@ -118,7 +119,9 @@ static const te_conv_2d_1x1_dsp_params conv_2d_4_params = {
     .rounding = 0,
     .out_min = -128,
     .out_max = 127,
-    .block_pixels = 3,
+    .stride_x = 1,
+    .block_pixels = 21,
+    .has_room = 1,
 };
 
 /* DEPTHWISE_CONV_2D: 8x8x24 -> 8x8x24 */
@@ -143,7 +146,6 @@ static const te_conv_2d_1x1_dsp_params conv_2d_6_params = {
     .constants = 0,
     .in_pitch = 24,
     .out_pitch = 24,
-    .stride_x = 1,
     .in_channels = 24,
     .out_channels = 24,
     .pairs = 12,
@@ -151,7 +153,9 @@ static const te_conv_2d_1x1_dsp_params conv_2d_6_params = {
     .rounding = 1,
     .out_min = -128,
     .out_max = 127,
+    .stride_x = 1,
     .block_pixels = 3,
+    .has_room = 0,
 };
 
 /* ADD: 8x8x24, 8x8x24 -> 8x8x24 */
@@ -196,7 +200,6 @@ static const te_conv_2d_1x1_dsp_params conv_2d_9_params = {
     .constants = 0,
     .in_pitch = 24,
     .out_pitch = 48,
-    .stride_x = 1,
     .in_channels = 24,
     .out_channels = 48,
     .pairs = 24,
@@ -204,7 +207,9 @@ static const te_conv_2d_1x1_dsp_params conv_2d_9_params = {
     .rounding = 0,
     .out_min = -128,
     .out_max = 127,
-    .block_pixels = 3,
+    .stride_x = 1,
+    .block_pixels = 15,
+    .has_room = 1,
 };
 
 /* MEAN: 4x4x48 -> 48 */
@@ -224,7 +229,6 @@ static const te_conv_2d_1x1_dsp_params fully_connected_11_params = {
     .constants = 0,
     .in_pitch = 48,
     .out_pitch = 6,
-    .stride_x = 1,
     .in_channels = 48,
     .out_channels = 6,
     .pairs = 3,
@@ -232,7 +236,9 @@ static const te_conv_2d_1x1_dsp_params fully_connected_11_params = {
     .rounding = 0,
     .out_min = -128,
     .out_max = 127,
+    .stride_x = 1,
     .block_pixels = 1,
+    .has_room = 0,
 };
 
 /* SOFTMAX: 6 -> 6 */
@@ -296,7 +302,7 @@ static const te_place places[] = {
     {.start = 432, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 1, .pixel_bytes = 24, .memory = 0}, /* 7: functional_1_1/batch_normalization_15_1/batchnorm/add_1;f... */
     {.start = 924, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8, .pixel_bytes = 24, .memory = 0}, /* 8: functional_1_1/add_1_1/Add */
     {.start = 0, .row_bytes = 96, .rows = 4, .pixels = 4, .ring_rows = 4, .pixel_bytes = 24, .memory = 0}, /* 9: functional_1_1/re_lu_14_1/Relu;functional_1_1/batch_norma... */
-    {.start = 384, .row_bytes = 192, .rows = 4, .pixels = 4, .ring_rows = 4, .pixel_bytes = 48, .memory = 0}, /* 10: functional_1_1/re_lu_15_1/Relu;functional_1_1/batch_norma... */
+    {.start = 1184, .row_bytes = 192, .rows = 4, .pixels = 4, .ring_rows = 4, .pixel_bytes = 48, .memory = 0}, /* 10: functional_1_1/re_lu_15_1/Relu;functional_1_1/batch_norma... */
     {.start = 192, .row_bytes = 48, .rows = 1, .pixels = 1, .ring_rows = 1, .pixel_bytes = 48, .memory = 0}, /* 11: functional_1_1/global_average_pooling2d_1_1/Mean */
     {.start = 96, .row_bytes = 6, .rows = 1, .pixels = 1, .ring_rows = 1, .pixel_bytes = 6, .memory = 0}, /* 12: functional_1_1/shape_1/MatMul;functional_1_1/shape_1/BiasAdd */
     {.start = 0, .row_bytes = 6, .rows = 1, .pixels = 1, .ring_rows = 1, .pixel_bytes = 6, .memory = 1}, /* 13: output_0 */
@@ -387,7 +393,7 @@ static const te_stage stages[] = {
     {.params = &conv_2d_6_params, .private_start = 0, .kernel = 2, .first_input = 6, .n_inputs = 1, .first_output = 6}, /* 6: CONV_2D: 8x8x24 -> 8x8x24 */
     {.params = &add_7_params, .private_start = 0, .kernel = 3, .first_input = 7, .n_inputs = 2, .first_output = 7}, /* 7: ADD: 8x8x24, 8x8x24 -> 8x8x24 */
     {.params = &depthwise_conv_2d_8_params, .private_start = 384, .kernel = 1, .first_input = 9, .n_inputs = 1, .first_output = 8}, /* 8: DEPTHWISE_CONV_2D: 8x8x24 -> 4x4x24 */
-    {.params = &conv_2d_9_params, .private_start = 1152, .kernel = 2, .first_input = 10, .n_inputs = 1, .first_output = 9}, /* 9: CONV_2D: 4x4x24 -> 4x4x48 */
+    {.params = &conv_2d_9_params, .private_start = 384, .kernel = 2, .first_input = 10, .n_inputs = 1, .first_output = 9}, /* 9: CONV_2D: 4x4x24 -> 4x4x48 */
     {.params = &mean_10_params, .private_start = 0, .kernel = 4, .first_input = 11, .n_inputs = 1, .first_output = 10}, /* 10: MEAN: 4x4x48 -> 48 */
     {.params = &fully_connected_11_params, .private_start = 0, .kernel = 2, .first_input = 12, .n_inputs = 1, .first_output = 11}, /* 11: FULLY_CONNECTED: 48 -> 6 */
     {.params = &softmax_12_params, .private_start = 0, .kernel = 5, .first_input = 13, .n_inputs = 1, .first_output = 12}, /* 12: SOFTMAX: 6 -> 6 */

@@ -193,10 +193,11 @@ class Conv2D(Operator[Conv2DAttrs]):
         proven = o.is_int8(node.input(0), node.input(1), node.output)
         rounding_with = functools.partial(self._dsp_rounding, node) if proven else None
         pointwise, product = self.is_pointwise(node), self._product(node)
-        found = [dsp_product.variant(product, rounding_with, pointwise, pointwise)]
+        found = dsp_product.variants(product, rounding_with, pointwise, pointwise)
         if target.optimize == "speed" and winograd.applies(product, node.attrs.stride[0]):
-            found.append(winograd.variant(product, rounding_with))
-        return tuple(v for v in found if v is not None)
+            fast = winograd.variant(product, rounding_with)
+            found += () if fast is None else (fast,)
+        return found
 
     def _product(self, node: Node[Conv2DAttrs]) -> dsp_product.Product:
         a = node.attrs
@@ -301,6 +302,10 @@ class Conv2D(Operator[Conv2DAttrs]):
             ("pointwise_stride_2", 5, 11, 13, 7, (1, 1), (2, 2), (1, 1), o.VALID, 1),
             ("whole_words", 5, 10, 12, 6, (3, 3), (1, 1), (1, 1), o.SAME, 1),
             ("dilated_words", 7, 9, 4, 5, (3, 3), (1, 2), (3, 2), o.SAME, 1),
+            ("overlapping", 4, 25, 8, 5, (3, 3), (1, 1), (1, 1), o.SAME, 1),
+            ("overlapping_rows_apart", 7, 13, 16, 3, (3, 3), (2, 1), (2, 1), o.VALID, 1),
+            ("overlapping_one_pixel", 3, 3, 8, 4, (3, 3), (1, 1), (1, 1), o.VALID, 1),
+            ("pointwise_blocks", 6, 9, 20, 6, (1, 1), (1, 1), (1, 1), o.VALID, 1),
             ("long_window", 2, 3, 236, 5, (3, 3), (1, 1), (1, 1), o.SAME, 1),
             ("long_pointwise", 1, 2, 2052, 67, (1, 1), (1, 1), (1, 1), o.VALID, 1),
         ]

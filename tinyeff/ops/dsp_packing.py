@@ -84,7 +84,20 @@ def pack(filters: Array, bias: Array, rounding: Rounding, pairs: Array) -> Array
     `filters` has shape (channels, runs, values), `bias` the input zero point folded in, and
     `pairs` come from `pairing`.
     """
-    return _as_words(_streams(filters, bias, rounding, pairs))
+    return _as_words(_streams(lanes(filters), bias, rounding, pairs))
+
+
+def pack_overlapping(
+    filters: Array, bias: Array, rounding: Rounding, pairs: Array
+) -> Array:
+    """The same for windows that overlap, a kernel's columns innermost.
+
+    `filters` has shape (channels, height, width, in_channels), the last a multiple of 4.
+    """
+    channels, height, width, depth = filters.shape
+    words = lanes(filters.reshape(channels, height * width, depth))
+    words = words.reshape(channels, height, width, depth // 2, 2)
+    return _as_words(_streams(words.swapaxes(2, 3).reshape(channels, -1, 2), bias, rounding, pairs))
 
 
 def pack_parts(filters: Array, rounding: Rounding, pairs: Array, block: int) -> Array:
@@ -95,7 +108,7 @@ def pack_parts(filters: Array, rounding: Rounding, pairs: Array, block: int) -> 
     none = Rounding(rounding.how, np.zeros_like(rounding.rows), rounding.computed,
                     rounding.constants, rounding.places)
     bias = np.zeros(len(filters), np.int64)
-    every = np.stack([_streams(filters[:, run:run + 1], bias, none if run else rounding, pairs)
+    every = np.stack([_streams(lanes(filters[:, run:run + 1]), bias, none if run else rounding, pairs)
                       for run in range(filters.shape[1])])  # (runs, pairs, words)
     blocks = [every[:, first:first + block].reshape(-1)
               for first in range(0, every.shape[1], block)]
@@ -107,13 +120,13 @@ def pair_biases(bias: Array, pairs: Array) -> Array:
     return _as_words(np.append(bias.astype(np.int64), 0)[pairs])
 
 
-def _streams(filters: Array, bias: Array, rounding: Rounding, pairs: Array) -> Array:
-    """What each pair of channels reads, shape (pairs, words).
+def _streams(words: Array, bias: Array, rounding: Rounding, pairs: Array) -> Array:
+    """What each pair of channels reads, shape (pairs, words), from the lanes of all channels.
 
     Where there is no second channel, one of zeros is written to the place of the first, before it.
     """
     first, second = pairs[:, 0], pairs[:, 1]
-    words = np.pad(lanes(filters), ((0, 1), (0, 0), (0, 0)))
+    words = np.pad(words, ((0, 1), (0, 0), (0, 0)))
     biases = np.pad(bias.astype(np.int64), (0, 1))
     rows = np.pad(rounding.rows, ((0, 1), (0, 0)))
     shared = words[first] + 256 * words[second]

@@ -14,6 +14,7 @@ import numpy as np
 
 from tinyeff.ir import Array, ConstArray, Kernel, Tensor, Variant
 from tinyeff.ops import dsp_packing, dsp_rounding
+from tinyeff.ops.dsp_packing import GROUP_WORDS, PAIR_WORDS
 from tinyeff.ops.dsp_rounding import Rounding
 from tinyeff.ops.operator import Padding, fits_uint16, int8
 
@@ -21,7 +22,6 @@ SCRATCH_LIMIT_BYTES = 4000
 """Kernels stay below the 4,096 bytes that a whole plan may take beside its activations."""
 
 PREFIX, LONG = "dsp_", "dsp_long"
-
 LONG_PAIRS = 32
 """TE_LONG_PAIRS."""
 
@@ -30,9 +30,24 @@ LEAST_PART_VALUES = 32
 """The most values that are multiplied at once where a window is too long for a tile or its
 accumulators for 23 bits (those of a part never are), and the fewest for which that pays."""
 
-KERNEL_BYTES = {"dsp_1x1": 226, "dsp_kxk": 990, LONG: 620}
-PRODUCT_BYTES = 2840
-"""Code on a Cortex-M4: of each kernel alone, and of what they share."""
+POINTWISE, GENERAL, OVERLAPPING = "dsp_1x1", "dsp_kxk", "dsp_3x3"
+
+KERNEL_BYTES = {POINTWISE: 290, GENERAL: 960, OVERLAPPING: 2130, LONG: 620}
+PRODUCT_BYTES, COMMON_BYTES = 2100, 1000
+"""Code on a Cortex-M4: of each kernel alone, of the products that all but the overlapping one
+share, and of what all of them share."""
+
+
+BLOCK_PIXELS = 3
+"""Of most blocks: as many as registers allow for two channels."""
+
+LEAST_BLOCKS, MOST_BLOCKS = 3, 16
+SOME_BLOCKS = (4, 8)
+"""Blocks that share what is read of a pair of channels: the fewest for which the copy of it in
+SRAM pays, the most that are of use, and compromises between memory and time."""
+
+FLASH_CYCLES, COPY_CYCLES = 2.5, 2.25
+"""Of a word: reading it from flash at a high clock, and copying it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +92,12 @@ class Product:
         return self.weights.shape[1:3] == (1, 1) and self.padding.is_none
 
     @property
+    def overlaps(self) -> bool:
+        """True where the kernel for 3x3 windows that share columns can compute it."""
+        return (self.weights.shape[1:3] == (3, 3) and self.weights.shape[3] % 8 == 0
+                and self.stride_x == 1 and self.dilation[1] == 1)
+
+    @property
     def is_small(self) -> bool:
         """True where all parameters fit their fields."""
         return fits_uint16(self.x.channels, self.out.channels, *self.weights.shape, self.stride_x,
@@ -118,25 +139,31 @@ RoundingWith = Callable[[int], Rounding | None]
 """The rounding of accumulators of so many bits, or None where it is not proven exact."""
 
 
-def variant(
+def variants(
     product: Product, rounding_with: RoundingWith | None, flat: bool, consumes: bool
-) -> Variant | None:
-    """The fastest DSP variant that is proven to be exact, or None.
+) -> tuple[Variant, ...]:
+    """The DSP variants that are proven to be exact: of the fastest kernel, with more or less memory.
 
     A float graph has no `rounding_with`; it is planned as if everything were proven.
     """
     pairs = _pair_count(product, rounding_with, dsp_rounding.ACCUMULATOR_BITS)
-    pixels, scratch_bytes = _tile(product, flat)
-    if pairs is not None and pixels > 0 and product.is_small:
-        name = "dsp_1x1" if product.is_1x1 else "dsp_kxk"
-        return Variant(
+    if pairs is not None and product.is_small:
+        names = (OVERLAPPING, GENERAL) if product.overlaps else (
+            (POINTWISE if product.is_1x1 else GENERAL),)
+        found = tuple(Variant(
             name, tile_pixels=pixels, scratch_bytes=scratch_bytes,
-            const_bytes=pairs.bytes_in(1, product.groups),
-            shared_code=_code(name), cost=_cost(product, pairs.count, pixels),
-            consumes=int(consumes), flat=flat)
+            const_bytes=pairs.bytes_in(1, product.groups), shared_code=_code(name),
+            cost=_cost(product, name, pairs.count, pixels), consumes=int(consumes), flat=flat)
+            for name in names for pixels, scratch_bytes in _tiles(product, name, flat))
+        if found:
+            return found
     pairs = _pair_count(product, rounding_with, dsp_rounding.LONG_BITS)
     if pairs is None or product.x.channels < LEAST_PART_VALUES:
-        return None
+        return ()
+    return (_long(product, pairs, flat),)
+
+
+def _long(product: Product, pairs: Pairs, flat: bool) -> Variant:
     parts = product.parts
     return Variant(
         LONG, tile_pixels=1, scratch_bytes=16 * parts.groups + 8 * min(pairs.count, LONG_PAIRS),
@@ -147,7 +174,10 @@ def variant(
 
 
 def _code(name: str) -> tuple[tuple[str, int], ...]:
-    return (name, KERNEL_BYTES[name]), ("te_product_dsp", PRODUCT_BYTES)
+    shared: tuple[tuple[str, int], ...] = (("te_expand_dsp", COMMON_BYTES),)
+    if name != OVERLAPPING:
+        shared += (("te_product_dsp", PRODUCT_BYTES),)
+    return ((name, KERNEL_BYTES[name]), *shared)
 
 
 def bits_of(chosen: Variant) -> int:
@@ -169,24 +199,45 @@ def _pair_count(
     return Pairs(len(pairs), 0 if rounding.computed.all() else channels)
 
 
-def _tile(product: Product, flat: bool) -> tuple[int, int]:
-    """(pixels of a block, bytes of scratch memory): as many of both as there may be; or zeros."""
-    staged = 0 if product.is_1x1 else -(-product.runs.shape[2] // 4) * 4
-    most = min(product.out.rows * product.out.pixels if flat else product.out.pixels, 3)
-    for pixels in range(most, 0, -1):
-        scratch_bytes = 16 * product.groups * pixels + staged
-        if scratch_bytes <= SCRATCH_LIMIT_BYTES:
-            return pixels, scratch_bytes
-    return 0, 0
+def _tiles(product: Product, name: str, flat: bool) -> tuple[tuple[int, int], ...]:
+    """(pixels of a call's tiles, bytes of scratch memory): one block, some, and as many as fit.
+
+    Several blocks share the words of a pair of channels, for which there is room as well.
+    """
+    staged = -(-product.runs.shape[2] // 4) * 4 if name == GENERAL else 0
+    row = product.out.rows * product.out.pixels if flat else product.out.pixels
+    pixel = 16 * product.groups
+    tiles = {n: pixel * n for n in range(1, BLOCK_PIXELS + 1)}
+    if name == OVERLAPPING:
+        tiles = {n: pixel * (n + 2) // 3 for n in tiles}
+    least = max((n for n in tiles if n <= row and tiles[n] + staged <= SCRATCH_LIMIT_BYTES),
+                default=0)
+    found = [(least, tiles[least] + staged)] if least else []
+    block = tiles[BLOCK_PIXELS]
+    copy = dsp_packing.stream_bytes(1, product.groups)
+    most = min((SCRATCH_LIMIT_BYTES - staged - copy) // block, row // BLOCK_PIXELS, MOST_BLOCKS)
+    for blocks in dict.fromkeys((*SOME_BLOCKS, most)):
+        if LEAST_BLOCKS <= blocks <= most:
+            calls = -(-(row // BLOCK_PIXELS) // blocks)
+            even = -(-(row // BLOCK_PIXELS) // calls)  # calls of much the same size
+            found.append((BLOCK_PIXELS * even, block * even + copy + staged))
+    return tuple(dict.fromkeys(found))
 
 
-def _cost(product: Product, pairs: int, pixels: int) -> int:
-    """Cycles: expanding the input, the inner loop, rounding, and what each block takes."""
+def _cost(product: Product, name: str, pairs: int, pixels: int) -> int:
+    """Cycles: expanding the input, the inner loop, rounding, reading weights, and each call."""
     groups, maps = product.groups, product.out.rows * product.out.pixels
-    inner = {3: 17, 2: 18, 1: 23}[pixels] * groups
-    per_pair = inner + 35 / pixels + 18
+    block = min(pixels, BLOCK_PIXELS)
+    words = GROUP_WORDS * groups + PAIR_WORDS
+    read = FLASH_CYCLES * words / pixels
+    if pixels > block:
+        read += COPY_CYCLES * words / pixels
+    inner, expand = {3: 50, 2: 52, 1: 66}[block] * groups, 14 * groups
+    if name == OVERLAPPING and block == BLOCK_PIXELS:
+        inner, expand = 45 * groups, 8 * groups
+    per_pair = (inner + 60) / block + 10 + read
     per_block = 140 + 40 * product.runs.shape[1]
-    return int(maps * (pairs * per_pair + 14 * groups + per_block / pixels))
+    return int(maps * (pairs * per_pair + expand + per_block / pixels))
 
 
 def kernel(
@@ -198,6 +249,8 @@ def kernel(
     long, pairs = chosen.name == LONG, dsp_packing.pairing(product.weights, rounding)
     if long:
         stream = dsp_packing.pack_parts(product.parts.filters, rounding, pairs, LONG_PAIRS)
+    elif chosen.name == OVERLAPPING:
+        stream = dsp_packing.pack_overlapping(product.weights, bias, rounding, pairs)
     else:
         stream = dsp_packing.pack(product.runs, bias, rounding, pairs)
     packed: tuple[tuple[str, int | ConstArray], ...] = (
@@ -205,7 +258,6 @@ def kernel(
         ("constants", 0 if rounding.computed.all() else int8(rounding.constants)),
         ("in_pitch", x.channels),
         ("out_pitch", out.channels),
-        ("stride_x", product.stride_x),
         ("in_channels", x.channels),
         ("out_channels", out.channels),
         ("pairs", len(pairs)),
@@ -214,9 +266,19 @@ def kernel(
         ("out_min", clamp[0]),
         ("out_max", clamp[1]),
     )
-    block = ("block_pixels", chosen.tile_pixels)
-    if chosen.name == "dsp_1x1":
-        return _named("te_conv_2d_1x1_dsp", (*packed, block))
+    stride = ("stride_x", product.stride_x)
+    blocks = (("block_pixels", chosen.tile_pixels),
+              ("has_room", int(chosen.tile_pixels > BLOCK_PIXELS)))
+    if chosen.name == POINTWISE:
+        return _named("te_conv_2d_1x1_dsp", (*packed, stride, *blocks))
+    if chosen.name == OVERLAPPING:
+        return _named("te_conv_2d_3x3_dsp", (
+            *packed,
+            ("in_width", x.pixels),
+            ("dilation_y", product.dilation[0]),
+            ("pad_left", product.padding.left),
+            ("in_zero_point", x.quant.zero_point),
+            *blocks))
     window = (
         ("in_width", x.pixels),
         ("kernel_height", product.weights.shape[1]),
@@ -229,8 +291,8 @@ def kernel(
     if long:
         sums = ConstArray("int32_t", dsp_packing.pair_biases(bias, pairs))
         part = (("bias", sums), ("part_values", product.parts.values))
-        return _named("te_conv_2d_long_dsp", (*packed, *window, *part))
-    return _named("te_conv_2d_dsp", (*packed, *window, block))
+        return _named("te_conv_2d_long_dsp", (*packed, stride, *window, *part))
+    return _named("te_conv_2d_dsp", (*packed, stride, *window, *blocks))
 
 
 def _named(source: str, fields: tuple[tuple[str, int | ConstArray], ...]) -> Kernel:

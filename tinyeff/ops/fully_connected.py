@@ -175,20 +175,22 @@ class FullyConnected(Operator[FullyConnectedAttrs]):
             return (Variant("zero_point", const_bytes=const_bytes,
                             code_bytes=ZERO_POINT_CODE_BYTES, cost=12 * self.macs(node),
                             flat=flat),)
-        dsp = self._dsp_variant(node, flat) if o.has_dsp(target) else None
-        if dsp is not None:
-            return (dsp,)
+        dsp = self._dsp_variants(node, flat) if o.has_dsp(target) else ()
+        if dsp:
+            return dsp
         return (Variant("portable", const_bytes=const_bytes, code_bytes=CODE_BYTES,
                         cost=8 * self.macs(node), flat=flat),)
 
-    def _dsp_variant(self, node: Node[FullyConnectedAttrs], flat: bool) -> Variant | None:
+    def _dsp_variants(
+        self, node: Node[FullyConnectedAttrs], flat: bool
+    ) -> tuple[Variant, ...]:
         """The DSP kernel, where it is proven to be exact; a float graph counts as if it were."""
         product = self._product(node)
         if product is None:
-            return None
+            return ()
         proven = o.is_int8(node.input(0), node.input(1), node.output)
         rounding_with = functools.partial(self._dsp_rounding, node) if proven else None
-        return dsp_product.variant(product, rounding_with, flat, flat and self._by_pixel(node))
+        return dsp_product.variants(product, rounding_with, flat, flat and self._by_pixel(node))
 
     def _product(self, node: Node[FullyConnectedAttrs]) -> dsp_product.Product | None:
         """The layer as a convolution of each pixel or of the whole map, where it is one."""
