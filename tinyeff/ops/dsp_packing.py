@@ -108,8 +108,9 @@ def pack_parts(filters: Array, rounding: Rounding, pairs: Array, block: int) -> 
     none = Rounding(rounding.how, np.zeros_like(rounding.rows), rounding.computed,
                     rounding.constants, rounding.places)
     bias = np.zeros(len(filters), np.int64)
-    every = np.stack([_streams(lanes(filters[:, run:run + 1]), bias, none if run else rounding, pairs)
-                      for run in range(filters.shape[1])])  # (runs, pairs, words)
+    every = np.stack([
+        _streams(lanes(filters[:, run:run + 1]), bias, none if run else rounding, pairs)
+        for run in range(filters.shape[1])])  # (runs, pairs, words)
     blocks = [every[:, first:first + block].reshape(-1)
               for first in range(0, every.shape[1], block)]
     return _as_words(np.concatenate([np.zeros(0, np.int64), *blocks]))

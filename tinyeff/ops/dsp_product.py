@@ -142,7 +142,7 @@ RoundingWith = Callable[[int], Rounding | None]
 def variants(
     product: Product, rounding_with: RoundingWith | None, flat: bool, consumes: bool
 ) -> tuple[Variant, ...]:
-    """The DSP variants that are proven to be exact: of the fastest kernel, with more or less memory.
+    """The DSP variants that are proven to be exact, each with more or less memory.
 
     A float graph has no `rounding_with`; it is planned as if everything were proven.
     """

@@ -14,7 +14,6 @@ from tinyeff.planner.lifetimes import Lifetimes, lifetimes, private_buffers
 from tinyeff.planner.overlap import Overlap
 from tinyeff.planner.placement import Task
 
-
 MOST_SCRATCH_BYTES = 4096
 """What kernels may take beside the activations."""
 
