@@ -60,8 +60,8 @@ def test_ranges_are_those_of_the_kernel() -> None:
 
 def test_speed_takes_it_for_3x3_with_stride_1_where_two_tiles_have_room() -> None:
     assert chosen(conv(), "speed") == winograd.NAME
-    assert chosen(conv(), "balanced") == "dsp_kxk"
-    assert chosen(conv(), "size") == "dsp_kxk"
+    assert chosen(conv(), "balanced") == "dsp_3x3"
+    assert chosen(conv(), "size") == "dsp_3x3"
     assert chosen(conv(stride=2), "speed") == "dsp_kxk"
     assert chosen(conv(size=5), "speed") == "dsp_kxk"
     assert chosen(conv(size=1), "speed") == "dsp_1x1"
@@ -75,7 +75,7 @@ def test_flash_that_does_not_hold_its_weights_goes_without() -> None:
              for o in ("speed", "balanced")}
     assert sizes["speed"].const_bytes > 3.5 * 9 * 32 * 32
     assert chosen(graph, "speed", flash_bytes=64 * 1024) == winograd.NAME
-    assert chosen(graph, "speed", flash_bytes=24 * 1024) == "dsp_kxk"
+    assert chosen(graph, "speed", flash_bytes=24 * 1024) == "dsp_3x3"
 
 
 def test_memory_that_does_not_hold_its_rows_goes_without() -> None:
@@ -85,5 +85,5 @@ def test_memory_that_does_not_hold_its_rows_goes_without() -> None:
     assert need["balanced"] < need["speed"]
     beside = 2048 + 12 * 12 * 32  # the stack, and the caller's output
     for sram_bytes, name in ((need["speed"] + beside, winograd.NAME),
-                             (need["speed"] + beside - 1, "dsp_kxk")):
+                             (need["speed"] + beside - 1, "dsp_3x3")):
         assert chosen(graph, "speed", strategy="per-layer", sram_bytes=sram_bytes) == name

@@ -33,11 +33,6 @@ class Choice:
     overlaps: tuple[Overlap, ...]
     bound_bytes: int
 
-    @property
-    def private_bytes(self) -> int:
-        """Those of them that are scratch memory or state."""
-        return self.variant.scratch_bytes + self.variant.state_bytes
-
 
 def ways(graph: Graph, memory: Lifetimes, live: Sequence[int], step: int) -> tuple[Choice, ...]:
     """Every way to run operator `step`, the fastest first; `live` are the arena's buffers then."""

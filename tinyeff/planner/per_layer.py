@@ -8,71 +8,39 @@ from collections.abc import Iterator, Sequence
 from tinyeff.ir import Buffer, Graph, Limits, Memory, Plan, Target
 from tinyeff.planner.allocation import TRIES, allocate, extent, fit, search
 from tinyeff.planner.assembly import alone, assemble
-from tinyeff.planner.budget import arena_budget, fits, in_first, rooms
+from tinyeff.planner.budget import fits, in_first, rooms
 from tinyeff.planner.choices import Choice, fastest, smallest, ways
 from tinyeff.planner.lifetimes import Lifetimes, lifetimes, private_buffers
 from tinyeff.planner.overlap import Overlap
 from tinyeff.planner.placement import Task
 
-MOST_SCRATCH_BYTES = 4096
-"""What kernels may take beside the activations."""
-
 
 def plan_per_layer(graph: Graph, target: Target, limits: Limits) -> Plan:
-    """The plan with the smallest arena; among those, each operator the fastest way.
-
-    Where SRAM is granted, faster kernels get scratch memory of it, up to `MOST_SCRATCH_BYTES`.
-    """
+    """The plan with the smallest arena; among those, each operator the fastest way."""
     memory = lifetimes(graph, limits.input_memory)
     options = [
         ways(graph, memory, live, step)
         for step, live in enumerate(live_buffers(graph, memory.buffers))
     ]
-    budget = None if limits.memories else arena_budget(graph, limits)
-    choices, buffers, proven = lay_out(graph, memory, options, rooms(graph, limits), budget)
+    choices, buffers, proven = lay_out(graph, memory, options, rooms(graph, limits))
     segments = [alone(op) for op in range(len(graph.ops))]
     return assemble(graph, target, limits, choices, buffers, proven, segments)
 
 
 def lay_out(
     graph: Graph, memory: Lifetimes, options: Sequence[Sequence[Choice]],
-    memories: Sequence[Memory] = (), budget_bytes: int | None = None,
+    memories: Sequence[Memory] = (),
 ) -> tuple[tuple[Choice, ...], tuple[Buffer, ...], int]:
     """Choices, placed buffers, and the proven least size of the arena, from all ways to run each
-    operator: the smallest arena, then the fastest way; in `memories`, any that fits will do; of
-    `budget_bytes`, scratch memory."""
+    operator: the smallest arena, then the fastest way; in `memories`, any that fits will do."""
     least = smallest(options)
     inputs = sum(b.size_bytes for b in memory.buffers if b.region == "arena" and b.first == 0)
     bound = max((c.bound_bytes for c in least), default=inputs)
     choices, buffers, proven = _best(graph, memory, options, least, bound)
     if memories:
         choices, buffers = _in_memories(graph, memory, options, choices, buffers, memories, bound)
-    if budget_bytes is not None:
-        choices, buffers = _with_scratch(graph, memory, options, choices, buffers, budget_bytes)
     choices = tuple(_upgraded(options[t], c, buffers) for t, c in enumerate(choices))
     return choices, buffers, proven
-
-
-def _with_scratch(
-    graph: Graph, memory: Lifetimes, options: Sequence[Sequence[Choice]],
-    choices: tuple[Choice, ...], buffers: tuple[Buffer, ...], budget_bytes: int,
-) -> tuple[tuple[Choice, ...], tuple[Buffer, ...]]:
-    """Choices and placed buffers with faster kernels, where these fit.
-
-    Activations stay as small as `choices` and `buffers` have made them.
-    """
-    activations = max((c.bound_bytes - c.private_bytes for c in choices), default=0)
-    ceiling = min(budget_bytes, activations + MOST_SCRATCH_BYTES)
-    for most in (MOST_SCRATCH_BYTES, MOST_SCRATCH_BYTES // 2):
-        faster = tuple(
-            next((c for c in ways if c.bound_bytes <= ceiling and c.private_bytes <= most
-                  and c.bound_bytes - c.private_bytes <= activations), chosen)
-            for ways, chosen in zip(options, choices, strict=True))
-        task = _task(graph, memory, faster)
-        offsets = fit(task.problem, ceiling)
-        if offsets is not None:
-            return faster, task.placed(offsets)
-    return choices, buffers
 
 
 def live_buffers(graph: Graph, buffers: Sequence[Buffer]) -> Iterator[tuple[int, ...]]:
