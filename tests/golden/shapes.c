@@ -86,7 +86,7 @@ static const te_conv_2d_1x1_dsp_params conv_2d_2_params = {
     .out_min = -128,
     .out_max = 127,
     .stride_x = 1,
-    .block_pixels = 45,
+    .block_pixels = 24,
     .has_room = 1,
 };
 
@@ -154,7 +154,7 @@ static const te_conv_2d_1x1_dsp_params conv_2d_6_params = {
     .out_min = -128,
     .out_max = 127,
     .stride_x = 1,
-    .block_pixels = 33,
+    .block_pixels = 21,
     .has_room = 1,
 };
 
@@ -294,17 +294,16 @@ typedef struct {
 static const te_place places[] = {
     {.start = 1088, .row_bytes = 32, .rows = 32, .pixels = 32, .ring_rows = 32, .pixel_bytes = 1, .memory = 0}, /* 0: image */
     {.start = 0, .row_bytes = 128, .rows = 16, .pixels = 16, .ring_rows = 16, .pixel_bytes = 8, .memory = 0}, /* 1: functional_1_1/re_lu_8_1/Relu;functional_1_1/batch_normal... */
-    {.start = 2048, .row_bytes = 128, .rows = 16, .pixels = 16, .ring_rows = 16, .pixel_bytes = 8, .memory = 0}, /* 2: functional_1_1/re_lu_9_1/Relu;functional_1_1/batch_normal... */
-    {.start = 0, .row_bytes = 256, .rows = 16, .pixels = 16, .ring_rows = 16, .pixel_bytes = 16, .memory = 0}, /* 3: functional_1_1/re_lu_10_1/Relu;functional_1_1/batch_norma... */
-    {.start = 4096, .row_bytes = 128, .rows = 8, .pixels = 8, .ring_rows = 8, .pixel_bytes = 16, .memory = 0}, /* 4: functional_1_1/re_lu_11_1/Relu;functional_1_1/batch_norma... */
-    {.start = 1664, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8, .pixel_bytes = 24, .memory = 0}, /* 5: functional_1_1/re_lu_12_1/Relu;functional_1_1/batch_norma... */
-    {.start = 3200, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8, .pixel_bytes = 24, .memory = 0}, /* 6: functional_1_1/re_lu_13_1/Relu;functional_1_1/batch_norma... */
-    {.start = 0, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8, .pixel_bytes = 24, .memory = 0}, /* 7: functional_1_1/add_1_1/Add */
-    {.start = 1536, .row_bytes = 96, .rows = 4, .pixels = 4, .ring_rows = 4, .pixel_bytes = 24, .memory = 0}, /* 8: functional_1_1/re_lu_14_1/Relu;functional_1_1/batch_norma... */
-    {.start = 800, .row_bytes = 192, .rows = 4, .pixels = 4, .ring_rows = 4, .pixel_bytes = 48, .memory = 0}, /* 9: functional_1_1/re_lu_15_1/Relu;functional_1_1/batch_norma... */
-    {.start = 192, .row_bytes = 48, .rows = 1, .pixels = 1, .ring_rows = 1, .pixel_bytes = 48, .memory = 0}, /* 10: functional_1_1/global_average_pooling2d_1_1/Mean */
-    {.start = 96, .row_bytes = 6, .rows = 1, .pixels = 1, .ring_rows = 1, .pixel_bytes = 6, .memory = 0}, /* 11: functional_1_1/shape_1/MatMul;functional_1_1/shape_1/BiasAdd */
-    {.start = 0, .row_bytes = 6, .rows = 1, .pixels = 1, .ring_rows = 1, .pixel_bytes = 6, .memory = 1}, /* 12: output_0 */
+    {.start = 2584, .row_bytes = 128, .rows = 16, .pixels = 16, .ring_rows = 16, .pixel_bytes = 8, .memory = 0}, /* 2: functional_1_1/re_lu_9_1/Relu;functional_1_1/batch_normal... */
+    {.start = 536, .row_bytes = 256, .rows = 16, .pixels = 16, .ring_rows = 16, .pixel_bytes = 16, .memory = 0}, /* 3: functional_1_1/re_lu_10_1/Relu;functional_1_1/batch_norma... */
+    {.start = 408, .row_bytes = 128, .rows = 8, .pixels = 8, .ring_rows = 8, .pixel_bytes = 16, .memory = 0}, /* 4: functional_1_1/re_lu_11_1/Relu;functional_1_1/batch_norma... */
+    {.start = 3096, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8, .pixel_bytes = 24, .memory = 0}, /* 5: functional_1_1/re_lu_12_1/Relu;functional_1_1/batch_norma... */
+    {.start = 0, .row_bytes = 192, .rows = 8, .pixels = 8, .ring_rows = 8, .pixel_bytes = 24, .memory = 0}, /* 6: functional_1_1/re_lu_13_1/Relu;functional_1_1/batch_norma... */
+    {.start = 1536, .row_bytes = 96, .rows = 4, .pixels = 4, .ring_rows = 4, .pixel_bytes = 24, .memory = 0}, /* 7: functional_1_1/re_lu_14_1/Relu;functional_1_1/batch_norma... */
+    {.start = 800, .row_bytes = 192, .rows = 4, .pixels = 4, .ring_rows = 4, .pixel_bytes = 48, .memory = 0}, /* 8: functional_1_1/re_lu_15_1/Relu;functional_1_1/batch_norma... */
+    {.start = 192, .row_bytes = 48, .rows = 1, .pixels = 1, .ring_rows = 1, .pixel_bytes = 48, .memory = 0}, /* 9: functional_1_1/global_average_pooling2d_1_1/Mean */
+    {.start = 96, .row_bytes = 6, .rows = 1, .pixels = 1, .ring_rows = 1, .pixel_bytes = 6, .memory = 0}, /* 10: functional_1_1/shape_1/MatMul;functional_1_1/shape_1/BiasAdd */
+    {.start = 0, .row_bytes = 6, .rows = 1, .pixels = 1, .ring_rows = 1, .pixel_bytes = 6, .memory = 1}, /* 11: output_0 */
 };
 
 typedef struct {
@@ -343,11 +342,11 @@ static const te_input inputs[] = {
     {.place = 6, .window = 2}, /* 6: functional_1_1/re_lu_13_1/Relu;functional_1_1/batch_norma... */
     {.place = 5, .window = 2}, /* 7: functional_1_1/re_lu_12_1/Relu;functional_1_1/batch_norma... */
     {.place = 6, .window = 2}, /* 8: functional_1_1/batch_normalization_15_1/batchnorm/add_1;f... */
-    {.place = 7, .window = 0}, /* 9: functional_1_1/add_1_1/Add */
-    {.place = 8, .window = 2}, /* 10: functional_1_1/re_lu_14_1/Relu;functional_1_1/batch_norma... */
-    {.place = 9, .window = 2}, /* 11: functional_1_1/re_lu_15_1/Relu;functional_1_1/batch_norma... */
-    {.place = 10, .window = 2}, /* 12: functional_1_1/global_average_pooling2d_1_1/Mean */
-    {.place = 11, .window = 2}, /* 13: functional_1_1/shape_1/MatMul;functional_1_1/shape_1/BiasAdd */
+    {.place = 6, .window = 0}, /* 9: functional_1_1/add_1_1/Add */
+    {.place = 7, .window = 2}, /* 10: functional_1_1/re_lu_14_1/Relu;functional_1_1/batch_norma... */
+    {.place = 8, .window = 2}, /* 11: functional_1_1/re_lu_15_1/Relu;functional_1_1/batch_norma... */
+    {.place = 9, .window = 2}, /* 12: functional_1_1/global_average_pooling2d_1_1/Mean */
+    {.place = 10, .window = 2}, /* 13: functional_1_1/shape_1/MatMul;functional_1_1/shape_1/BiasAdd */
 };
 
 typedef struct {
@@ -365,12 +364,12 @@ static const te_output outputs[] = {
     {.place = 5}, /* 4: functional_1_1/re_lu_12_1/Relu;functional_1_1/batch_norma... */
     {.place = 6}, /* 5: functional_1_1/re_lu_13_1/Relu;functional_1_1/batch_norma... */
     {.place = 6}, /* 6: functional_1_1/batch_normalization_15_1/batchnorm/add_1;f... */
-    {.place = 7}, /* 7: functional_1_1/add_1_1/Add */
-    {.place = 8}, /* 8: functional_1_1/re_lu_14_1/Relu;functional_1_1/batch_norma... */
-    {.place = 9}, /* 9: functional_1_1/re_lu_15_1/Relu;functional_1_1/batch_norma... */
-    {.place = 10}, /* 10: functional_1_1/global_average_pooling2d_1_1/Mean */
-    {.place = 11}, /* 11: functional_1_1/shape_1/MatMul;functional_1_1/shape_1/BiasAdd */
-    {.place = 12}, /* 12: output_0 */
+    {.place = 6}, /* 7: functional_1_1/add_1_1/Add */
+    {.place = 7}, /* 8: functional_1_1/re_lu_14_1/Relu;functional_1_1/batch_norma... */
+    {.place = 8}, /* 9: functional_1_1/re_lu_15_1/Relu;functional_1_1/batch_norma... */
+    {.place = 9}, /* 10: functional_1_1/global_average_pooling2d_1_1/Mean */
+    {.place = 10}, /* 11: functional_1_1/shape_1/MatMul;functional_1_1/shape_1/BiasAdd */
+    {.place = 11}, /* 12: output_0 */
 };
 
 typedef struct {
@@ -388,12 +387,12 @@ enum {
 
 static const te_stage stages[] = {
     {.params = &conv_2d_0_params, .private_start = 2112, .kernel = 0, .first_input = 0, .n_inputs = 1, .first_output = 0}, /* 0: CONV_2D: 32x32x1 -> 16x16x8 */
-    {.params = &depthwise_conv_2d_1_params, .private_start = 4096, .kernel = 1, .first_input = 1, .n_inputs = 1, .first_output = 1}, /* 1: DEPTHWISE_CONV_2D: 16x16x8 -> 16x16x8 */
-    {.params = &conv_2d_2_params, .private_start = 4096, .kernel = 2, .first_input = 2, .n_inputs = 1, .first_output = 2}, /* 2: CONV_2D: 16x16x8 -> 16x16x16 */
-    {.params = &depthwise_conv_2d_3_params, .private_start = 5120, .kernel = 1, .first_input = 3, .n_inputs = 1, .first_output = 3}, /* 3: DEPTHWISE_CONV_2D: 16x16x16 -> 8x8x16 */
-    {.params = &conv_2d_4_params, .private_start = 0, .kernel = 2, .first_input = 4, .n_inputs = 1, .first_output = 4}, /* 4: CONV_2D: 8x8x16 -> 8x8x24 */
-    {.params = &depthwise_conv_2d_5_params, .private_start = 0, .kernel = 1, .first_input = 5, .n_inputs = 1, .first_output = 5}, /* 5: DEPTHWISE_CONV_2D: 8x8x24 -> 8x8x24 */
-    {.params = &conv_2d_6_params, .private_start = 0, .kernel = 2, .first_input = 6, .n_inputs = 1, .first_output = 6}, /* 6: CONV_2D: 8x8x24 -> 8x8x24 */
+    {.params = &depthwise_conv_2d_1_params, .private_start = 2048, .kernel = 1, .first_input = 1, .n_inputs = 1, .first_output = 1}, /* 1: DEPTHWISE_CONV_2D: 16x16x8 -> 16x16x8 */
+    {.params = &conv_2d_2_params, .private_start = 0, .kernel = 2, .first_input = 2, .n_inputs = 1, .first_output = 2}, /* 2: CONV_2D: 16x16x8 -> 16x16x16 */
+    {.params = &depthwise_conv_2d_3_params, .private_start = 0, .kernel = 1, .first_input = 3, .n_inputs = 1, .first_output = 3}, /* 3: DEPTHWISE_CONV_2D: 16x16x16 -> 8x8x16 */
+    {.params = &conv_2d_4_params, .private_start = 1432, .kernel = 2, .first_input = 4, .n_inputs = 1, .first_output = 4}, /* 4: CONV_2D: 8x8x16 -> 8x8x24 */
+    {.params = &depthwise_conv_2d_5_params, .private_start = 1536, .kernel = 1, .first_input = 5, .n_inputs = 1, .first_output = 5}, /* 5: DEPTHWISE_CONV_2D: 8x8x24 -> 8x8x24 */
+    {.params = &conv_2d_6_params, .private_start = 1536, .kernel = 2, .first_input = 6, .n_inputs = 1, .first_output = 6}, /* 6: CONV_2D: 8x8x24 -> 8x8x24 */
     {.params = &add_7_params, .private_start = 0, .kernel = 3, .first_input = 7, .n_inputs = 2, .first_output = 7}, /* 7: ADD: 8x8x24, 8x8x24 -> 8x8x24 */
     {.params = &depthwise_conv_2d_8_params, .private_start = 1920, .kernel = 1, .first_input = 9, .n_inputs = 1, .first_output = 8}, /* 8: DEPTHWISE_CONV_2D: 8x8x24 -> 4x4x24 */
     {.params = &conv_2d_9_params, .private_start = 0, .kernel = 2, .first_input = 10, .n_inputs = 1, .first_output = 9}, /* 9: CONV_2D: 4x4x24 -> 4x4x48 */

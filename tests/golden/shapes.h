@@ -16,7 +16,7 @@ extern "C" {
 #endif
 
 enum {
-    SHAPES_ARENA_BYTES = 5528,
+    SHAPES_ARENA_BYTES = 4632,
     SHAPES_ARENA_ALIGN = 16,
     SHAPES_INPUT_BYTES = 1024, /* int8_t 1x32x32x1: image */
     SHAPES_OUTPUT_BYTES = 6, /* int8_t 1x6: output_0 */
