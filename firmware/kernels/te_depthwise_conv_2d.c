@@ -32,6 +32,25 @@ static void add_tap(const te_depthwise_conv_2d_params *p, const int8_t *in, cons
     }
 }
 
+/* The same for three taps beside each other inside the image, where every channel has one filter:
+ * sums are loaded and stored once. `step` and `weight_step` lie between the taps. */
+__attribute__((noinline)) static void add_three_taps(const int8_t *in, int32_t step,
+                                                     const int8_t *weights, int32_t weight_step,
+                                                     int32_t *acc, const int32_t *end)
+{
+    const int8_t *in1 = in + step;
+    const int8_t *in2 = in1 + step;
+    const int8_t *weights1 = weights + weight_step;
+    const int8_t *weights2 = weights1 + weight_step;
+    while (acc != end) {
+        int32_t sum = *acc;
+        sum += *in++ * *weights++;
+        sum += *in1++ * *weights1++;
+        sum += *in2++ * *weights2++;
+        *acc++ = sum;
+    }
+}
+
 /* Channels [first, first + n) of the pixel whose window starts at input column `x`. */
 static void conv_block(const te_depthwise_conv_2d_params *p, const int8_t *const *in_rows,
                        int32_t in_x0, int32_t x, int32_t first, int32_t n, int8_t *out)
@@ -43,14 +62,24 @@ static void conv_block(const te_depthwise_conv_2d_params *p, const int8_t *const
     }
     for (int32_t ky = 0; ky < p->kernel_height; ky++) {
         const int8_t *row = in_rows[ky * p->dilation_y];
-        for (int32_t kx = 0; kx < p->kernel_width; kx++) {
+        for (int32_t kx = 0; kx < p->kernel_width;) {
             const int32_t in_x = x + kx * p->dilation_x;
+            const int32_t is_inside = row != NULL && in_x >= 0;
             const int8_t *in = NULL;
-            if (row != NULL && in_x >= 0 && in_x < p->in_width) {
+            int32_t taps = 1;
+            if (is_inside && in_x < p->in_width) {
                 in = row + (in_x - in_x0) * p->in_pitch;
             }
-            add_tap(p, in, weights, first, n, acc);
-            weights += p->in_channels * p->depth_multiplier;
+            if (p->depth_multiplier == 1 && kx + 3 <= p->kernel_width && is_inside &&
+                in_x + 2 * p->dilation_x < p->in_width) {
+                add_three_taps(in + first, p->dilation_x * p->in_pitch, weights, p->in_channels,
+                               acc, acc + n);
+                taps = 3;
+            } else {
+                add_tap(p, in, weights, first, n, acc);
+            }
+            weights += taps * p->in_channels * p->depth_multiplier;
+            kx += taps;
         }
     }
     for (int32_t i = 0; i < n; i++) {

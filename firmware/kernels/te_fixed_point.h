@@ -9,7 +9,22 @@
 /* round(a * b / 2^31), halves up. Never both INT32_MIN: multipliers are not negative. */
 static inline int32_t te_high_multiply(int32_t a, int32_t b)
 {
+#if defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__)
+    /* These cores multiply 32 by 32 bits to 32 only, and 64 bits take a call. Halves do not: each
+     * product of a signed and an unsigned one fits, also with a carry of 16 bits. */
+    const int32_t a_high = a >> 16;
+    const int32_t b_high = b >> 16;
+    const uint32_t a_low = (uint32_t)a & 0xFFFFu;
+    const uint32_t b_low = (uint32_t)b & 0xFFFFu;
+    const uint32_t low = a_low * b_low;
+    const int32_t middle1 = a_high * (int32_t)b_low + (int32_t)(low >> 16);
+    const int32_t middle2 = b_high * (int32_t)a_low + (middle1 & 0xFFFF);
+    const int32_t high = a_high * b_high + (middle1 >> 16) + (middle2 >> 16);
+    /* bits 31 and 30 of the product are the upper ones of middle2's lower half */
+    return (int32_t)(((uint32_t)high << 1) + (((uint32_t)middle2 & 0xFFFFu) + 0x4000u >> 15));
+#else
     return (int32_t)(((int64_t)a * b + (INT64_C(1) << 30)) >> 31);
+#endif
 }
 
 /* round(x / 2^exponent), halves away from zero, for 0 <= exponent <= 31. */

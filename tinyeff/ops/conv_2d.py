@@ -19,6 +19,7 @@ from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.dsp_rounding import ACCUMULATOR_BITS, Rounding, conv_rounding
 from tinyeff.ops.operator import Node, Operator, Padding
 from tinyeff.ops.weights import (
+    DOTS,
     accumulator_range,
     centred,
     folded_bias,
@@ -27,7 +28,7 @@ from tinyeff.ops.weights import (
     weight_limits,
 )
 
-CODE_BYTES = 616
+CODE_BYTES = 812
 """Of the portable kernel on a Cortex-M4."""
 
 ZERO_POINT_CODE_BYTES = 568
@@ -184,7 +185,8 @@ class Conv2D(Operator[Conv2DAttrs]):
         if dsp:
             return dsp
         return (Variant("portable", const_bytes=self.const_bytes(node), code_bytes=CODE_BYTES,
-                        cost=8 * self.macs(node), flat=self.is_pointwise(node)),)
+                        shared_code=(DOTS,), cost=8 * self.macs(node),
+                        flat=self.is_pointwise(node)),)
 
     def _product_variants(self, node: Node[Conv2DAttrs], target: Target) -> tuple[Variant, ...]:
         """The DSP kernels, where they are proven exact; a float graph counts as if they were."""
@@ -244,7 +246,7 @@ class Conv2D(Operator[Conv2DAttrs]):
             ("out_channels", node.output.channels // groups),
             ("groups", groups),
         )
-        return Kernel("te_conv_2d", "te_conv_2d_params", fields, ("te_conv_2d",))
+        return Kernel("te_conv_2d", "te_conv_2d_params", fields, ("te_conv_2d", DOTS[0]))
 
     def lower_with_zero_point(self, node: Node[Conv2DAttrs]) -> Kernel:
         """The call of the kernel that subtracts the zero point of the weights itself."""

@@ -19,6 +19,7 @@ from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.dsp_rounding import Rounding, product_rounding
 from tinyeff.ops.operator import Node, Operator
 from tinyeff.ops.weights import (
+    DOTS,
     accumulator_range,
     centred,
     folded_bias,
@@ -26,7 +27,7 @@ from tinyeff.ops.weights import (
     weight_limits,
 )
 
-CODE_BYTES = 516
+CODE_BYTES = 508
 """Of the portable kernel on a Cortex-M4."""
 
 ZERO_POINT_CODE_BYTES = 448
@@ -179,7 +180,7 @@ class FullyConnected(Operator[FullyConnectedAttrs]):
         if dsp:
             return dsp
         return (Variant("portable", const_bytes=const_bytes, code_bytes=CODE_BYTES,
-                        cost=8 * self.macs(node), flat=flat),)
+                        shared_code=(DOTS,), cost=8 * self.macs(node), flat=flat),)
 
     def _dsp_variants(
         self, node: Node[FullyConnectedAttrs], flat: bool
@@ -237,7 +238,8 @@ class FullyConnected(Operator[FullyConnectedAttrs]):
             *((zero_point,) if subtracts else ()),
         )
         source = "te_fully_connected_zero_point" if subtracts else "te_fully_connected"
-        return Kernel(source, f"{source}_params", fields, (source,))
+        sources = (source,) if subtracts else (source, DOTS[0])
+        return Kernel(source, f"{source}_params", fields, sources)
 
     def _dsp_kernel(self, node: Node[FullyConnectedAttrs], variant: Variant) -> Kernel:
         product, quant = self._product(node), node.output.quant

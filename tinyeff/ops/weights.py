@@ -13,6 +13,9 @@ from tinyeff.ir import Array, Tensor
 from tinyeff.ops import operator as o
 from tinyeff.ops.operator import Node
 
+DOTS = ("te_dots", 252)
+"""What portable convolutions and fully connected layers share, and its bytes on a Cortex-M4."""
+
 
 def centred(weights: Tensor) -> Array:
     """The weights less their zero point: int8 where that holds them all, else int16.
