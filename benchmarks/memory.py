@@ -18,14 +18,14 @@ import argparse
 import json
 import os
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.mobilenet_v2 import mobilenet_v2
 from tinyeff import zoo
 from tinyeff.ir import Graph, Limits, Plan
 from tinyeff.pipeline import prepare
-from tinyeff.planner import front, plan
+from tinyeff.planner import arrange, front, plan
 from tinyeff.planner.bound import lower_bound
 from tinyeff.reader import simplify
 from tinyeff.selection import select
@@ -104,8 +104,8 @@ def overhead(p: Plan) -> float:
 def row(model: Model, cpu: str) -> Row:
     """Plan one model by every strategy."""
     target, limits = target_for(cpu), Limits(input_memory="excluded")
-    graph = select(model.graph, target)
     begin = time.perf_counter()
+    graph = arrange(select(model.graph, target), target, replace(limits, strategy="stream"))
     whole, patch, stream = (
         plan(graph, target, Limits(strategy=s, input_memory="excluded"))
         for s in ("per-layer", "patch", "stream"))

@@ -5,6 +5,7 @@
     simplify(graph)          -> Graph     fold padding and constants, drop what computes nothing
     quantize(graph, samples) -> Graph     float -> int8
     select(graph, target)    -> Graph     each operator's kernel variants for this CPU
+    arrange(graph, target, limits) -> Graph     the order of operators that plans smallest
     plan(graph, limits)      -> Plan      what runs in what order, where every byte lies; validated
     lower(graph, plan)       -> Program   packed constants and the steps that the C code takes
     emit(program, options)   -> Sources   {relative path: text}
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from tinyeff.emitter import EmitOptions, Sources, emit, lower
 from tinyeff.ir import Array, Graph, Limits, Plan, Program, Target, check_graph
-from tinyeff.planner import plan
+from tinyeff.planner import arrange, plan
 from tinyeff.quantizer import quantize
 from tinyeff.reader import check_supported, read, simplify
 from tinyeff.selection import select
@@ -27,7 +28,7 @@ from tinyeff.simulator.host import HostProgram
 from tinyeff.simulator.memory_map import MemoryMap
 from tinyeff.simulator.verify import verify
 
-__all__ = ["Compiled", "EmitOptions", "Sources", "check_supported", "compile_graph",
+__all__ = ["Compiled", "EmitOptions", "Sources", "arrange", "check_supported", "compile_graph",
            "compile_model", "emit", "lower",
            "plan", "prepare", "quantize", "read", "select", "simplify", "simulate", "verify"]
 
@@ -52,8 +53,8 @@ def prepare(path: Path | str) -> Graph:
 
 
 def compile_graph(graph: Graph, target: Target, limits: Limits) -> Compiled:
-    """Select, plan and lower a prepared int8 graph."""
-    graph = select(graph, target, limits.flash_bytes)
+    """Select, arrange, plan and lower a prepared int8 graph."""
+    graph = arrange(select(graph, target, limits.flash_bytes), target, limits)
     chosen = plan(graph, target, limits)
     return Compiled(graph, chosen, lower(graph, chosen))
 

@@ -17,7 +17,7 @@ from tinyeff.footprint import Footprint, footprint
 from tinyeff.ir import Graph, LayerMemory, Limits, Plan, Target
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import describe_shape, node_of
-from tinyeff.planner import Verdict, front, judge, plan, strategies
+from tinyeff.planner import Verdict, arrange, front, judge, plan, strategies
 from tinyeff.planner.bound import Bound, lower_bound
 from tinyeff.selection import select
 
@@ -43,11 +43,11 @@ class Planned:
 
 
 def planned(graph: Graph, target: Target, limits: Limits) -> Planned:
-    """Select and plan a prepared graph, and judge the plan by the limits.
+    """Select, arrange and plan a prepared graph, and judge the plan by the limits.
 
     What the caller provides for outputs is SRAM of the user, and counts with the stack.
     """
-    graph = select(graph, target, limits.flash_bytes)
+    graph = arrange(select(graph, target, limits.flash_bytes), target, limits)
     chosen = plan(graph, target, limits)
     foot = footprint(graph, chosen)
     verdict = judge(chosen, limits, foot.stack_bytes + foot.output_bytes, foot.flash_bytes)

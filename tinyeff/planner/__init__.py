@@ -6,25 +6,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from tinyeff.errors import UnsupportedError, UsageError
 from tinyeff.ir import Graph, Limits, Plan, Target
+from tinyeff.planner.arranging import arrange
 from tinyeff.planner.budget import arena_budget, fits, rooms
 from tinyeff.planner.choices import with_fastest
 from tinyeff.planner.drawing import draw
 from tinyeff.planner.memories import plan_in_memories
-from tinyeff.planner.patches import plan_patch
-from tinyeff.planner.per_layer import plan_per_layer
 from tinyeff.planner.regions import heat_of
 from tinyeff.planner.search import Progress
-from tinyeff.planner.streaming import MOST_OVERHEAD, StreamPlanner, plan_stream
+from tinyeff.planner.single import STRATEGIES, check_limits, plan_in_one
+from tinyeff.planner.streaming import MOST_OVERHEAD, StreamPlanner
 from tinyeff.planner.validator import validate
 from tinyeff.planner.verdict import Verdict, judge
 
-__all__ = ["Verdict", "draw", "front", "heat_of", "judge", "plan", "strategies", "validate"]
+__all__ = ["Verdict", "arrange", "draw", "front", "heat_of", "judge", "plan", "strategies",
+           "validate"]
 
-STRATEGIES = ("auto", "per-layer", "patch", "stream")
 FRONT_POINTS = 12
-INPUT_MEMORIES = ("resident", "streamed", "excluded")
 
 
 def plan(graph: Graph, target: Target, limits: Limits) -> Plan:
@@ -37,17 +35,8 @@ def plan(graph: Graph, target: Target, limits: Limits) -> Plan:
     A float graph is planned as if it were int8. Raises UnsupportedError for a strategy or an input
     memory that the planner does not offer. Whether the plan fits the limits is asked of `judge`.
     """
-    if limits.strategy not in STRATEGIES:
-        raise UnsupportedError(f"strategy '{limits.strategy}' is not supported; "
-                               f"use one of {', '.join(STRATEGIES)}")
-    if limits.input_memory == "streamed" and limits.strategy not in ("auto", "stream"):
-        raise UnsupportedError("streaming the input needs the stream strategy: per layer and in "
-                               "patches, the image is needed whole; use --strategy stream, or "
-                               "--input-memory resident or excluded")
-    if limits.input_memory not in INPUT_MEMORIES:
-        raise UsageError(f"input memory '{limits.input_memory}' is not known; "
-                         f"use {', '.join(INPUT_MEMORIES)}")
-    result = _in_one_or_more(graph, target, limits) if limits.memories else _chosen(
+    check_limits(limits)
+    result = _in_one_or_more(graph, target, limits) if limits.memories else plan_in_one(
         graph, target, limits)
     validate(graph, result)
     return result
@@ -93,7 +82,7 @@ def _in_one_or_more(graph: Graph, target: Target, limits: Limits) -> Plan:
     """The plan in several memories, unless one of them is granted as well and does it alone."""
     if limits.sram_bytes is None:
         return _spread(graph, target, limits)
-    alone = _chosen(graph, target, replace(limits, memories=()))
+    alone = plan_in_one(graph, target, replace(limits, memories=()))
     budget = arena_budget(graph, limits)
     fits_alone = budget is None or alone.arena_bytes <= budget
     if fits_alone and alone.extra_macs <= 0:
@@ -110,29 +99,3 @@ def _spread(graph: Graph, target: Target, limits: Limits) -> Plan:
         if fits(quick.buffers, rooms(graph, limits)):
             return quick
     return plan_in_memories(graph, target, limits)
-
-
-def _chosen(graph: Graph, target: Target, limits: Limits) -> Plan:
-    budget = arena_budget(graph, limits)
-    if target.optimize == "speed":
-        quick = _least_work(with_fastest(graph), target, limits, budget)
-        if budget is None or quick.arena_bytes <= budget:
-            return quick
-    return _least_work(graph, target, limits, budget)
-
-
-def _least_work(graph: Graph, target: Target, limits: Limits, budget: int | None) -> Plan:
-    if limits.strategy == "per-layer":
-        return plan_per_layer(graph, target, limits)
-    if limits.strategy == "auto" and budget is not None and limits.input_memory != "streamed":
-        whole = plan_per_layer(graph, target, limits)
-        if whole.arena_bytes <= budget:
-            return whole
-    if limits.strategy == "patch":
-        return plan_patch(graph, target, limits, budget)
-    stream = plan_stream(graph, target, limits, budget)
-    alone = limits.strategy == "stream" or limits.input_memory == "streamed"
-    if alone or (stream.extra_macs <= 0 and (budget is None or stream.arena_bytes <= budget)):
-        return stream
-    return min(stream, plan_patch(graph, target, limits, budget),
-               key=lambda p: (max(p.arena_bytes, budget or 0), p.extra_macs, p.arena_bytes))

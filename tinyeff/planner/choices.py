@@ -9,7 +9,7 @@ tried first, and kept where what they need fits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from tinyeff.ir import Buffer, Graph, Variant
@@ -37,13 +37,10 @@ class Choice:
 def ways(graph: Graph, memory: Lifetimes, live: Sequence[int], step: int) -> tuple[Choice, ...]:
     """Every way to run operator `step`, the fastest first; `live` are the arena's buffers then."""
     op = graph.ops[step]
-    form = form_of(graph, op)
-    pairs = [(v, False) for v in op.variants] if form != "view" else [(VIEW, False)]
-    if form == "rows":
-        pairs += [(v, True) for v in op.variants if v.flat]
+    dying = {b for b in memory.read_by(graph, op) if memory.buffers[b].last == step + 1}
     found = []
-    for variant, flat in pairs:
-        rules = _between_buffers(graph, memory, step, variant, flat)
+    for variant, flat in variants_of(graph, step):
+        rules = rules_between(graph, memory, step, variant, flat, dying)
         bound = bound_bytes(graph, memory.buffers, live, step, variant, rules)
         found.append(Choice(variant, flat, rules, bound))
     return tuple(sorted(found, key=lambda c: (c.variant.cost, not c.flat, c.bound_bytes)))
@@ -66,15 +63,24 @@ def smallest(options: Sequence[Sequence[Choice]]) -> tuple[Choice, ...]:
     return tuple(min(ways, key=lambda c: (c.bound_bytes, c.flat)) for ways in options)
 
 
-def _between_buffers(
-    graph: Graph, memory: Lifetimes, step: int, variant: Variant, flat: bool
+def variants_of(graph: Graph, step: int) -> list[tuple[Variant, bool]]:
+    """The kernels that can run operator `step`, and whether in one call."""
+    op = graph.ops[step]
+    form = form_of(graph, op)
+    pairs = [(v, False) for v in op.variants] if form != "view" else [(VIEW, False)]
+    return pairs + [(v, True) for v in op.variants if v.flat and form == "rows"]
+
+
+def rules_between(
+    graph: Graph, memory: Lifetimes, step: int, variant: Variant, flat: bool, dying: Container[int],
 ) -> tuple[Overlap, ...]:
-    """The rules of the operator's tensors, merged where several tensors share a buffer."""
+    """The rules between buffers that operator `step` writes and those of `dying` that it reads,
+    merged where several tensors share a buffer."""
     merged: dict[tuple[int, int], Overlap] = {}
     for rule in overlaps(graph, graph.ops[step], variant, flat):
         written, read = memory.home[rule.written], memory.home[rule.read]
         both = memory.buffers[written], memory.buffers[read]
-        if written == read or any(b.region != "arena" for b in both) or both[1].last != step + 1:
+        if written == read or any(b.region != "arena" for b in both) or read not in dying:
             continue
         old = merged.get((written, read), rule)
         below, above = max(old.below, rule.below), max(old.above, rule.above)

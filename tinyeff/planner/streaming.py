@@ -94,6 +94,7 @@ class StreamPlanner:
             raise UnsupportedError("the input cannot be streamed: an output of the model is the "
                                    "input itself, so that all of it must be kept; use "
                                    "--input-memory resident")
+        self._alone = [IMPOSSIBLE] * self._gone + self._least[self._gone:]
         self._most_macs = mac_budget(self.macs, most_overhead)
         self._arena_bytes, self._progress = arena_bytes or 0, progress
         self._streams: dict[Piece, tuple[Stream, int]] = {}
@@ -106,10 +107,12 @@ class StreamPlanner:
     @cached_property
     def _search(self) -> Search:
         """All ways that may be of use: those that need no more than a quick search finds."""
-        per_layer = [IMPOSSIBLE] * self._gone + self._least[self._gone:]
-        quick = self._least_of(Search(self._space, per_layer, longest=QUICK), 0)
-        ceiling = max(int(quick * MARGIN), self._arena_bytes)
-        return Search(self._space, per_layer, self._most_macs, ceiling, progress=self._progress)
+        ceiling = max(int(self.roughly() * MARGIN), self._arena_bytes)
+        return Search(self._space, self._alone, self._most_macs, ceiling, progress=self._progress)
+
+    def roughly(self) -> int:
+        """The least bytes without extra MACs that a quick search over short segments finds."""
+        return self._least_of(Search(self._space, self._alone, longest=QUICK), 0)
 
     def within(self, arena_bytes: int | None, most_macs: int = 0) -> Plan:
         """The cheapest plan of at most `arena_bytes`, the smallest within `most_macs` if there is

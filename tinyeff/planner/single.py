@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""Which strategy: the plan in a single arena that the user's limits ask for."""
+
+from __future__ import annotations
+
+from tinyeff.errors import UnsupportedError, UsageError
+from tinyeff.ir import Graph, Limits, Plan, Target
+from tinyeff.planner.budget import arena_budget
+from tinyeff.planner.choices import with_fastest
+from tinyeff.planner.patches import plan_patch
+from tinyeff.planner.per_layer import plan_per_layer
+from tinyeff.planner.streaming import plan_stream
+
+STRATEGIES = ("auto", "per-layer", "patch", "stream")
+INPUT_MEMORIES = ("resident", "streamed", "excluded")
+
+
+def check_limits(limits: Limits) -> None:
+    """Raise UnsupportedError or UsageError where the planner does not offer what is asked for."""
+    if limits.strategy not in STRATEGIES:
+        raise UnsupportedError(f"strategy '{limits.strategy}' is not supported; "
+                               f"use one of {', '.join(STRATEGIES)}")
+    if limits.input_memory == "streamed" and limits.strategy not in ("auto", "stream"):
+        raise UnsupportedError("streaming the input needs the stream strategy: per layer and in "
+                               "patches, the image is needed whole; use --strategy stream, or "
+                               "--input-memory resident or excluded")
+    if limits.input_memory not in INPUT_MEMORIES:
+        raise UsageError(f"input memory '{limits.input_memory}' is not known; "
+                         f"use {', '.join(INPUT_MEMORIES)}")
+
+
+def plan_in_one(graph: Graph, target: Target, limits: Limits) -> Plan:
+    """The plan in one arena; not validated."""
+    budget = arena_budget(graph, limits)
+    if target.optimize == "speed":
+        quick = _least_work(with_fastest(graph), target, limits, budget)
+        if budget is None or quick.arena_bytes <= budget:
+            return quick
+    return _least_work(graph, target, limits, budget)
+
+
+def fitting_per_layer(
+    graph: Graph, target: Target, limits: Limits, budget: int | None
+) -> Plan | None:
+    """The plan layer by layer where strategy "auto" takes it, since it fits what is granted."""
+    if limits.strategy != "auto" or budget is None or limits.input_memory == "streamed":
+        return None
+    whole = plan_per_layer(graph, target, limits)
+    return whole if whole.arena_bytes <= budget else None
+
+
+def rank(candidate: Plan, budget: int | None) -> tuple[int, int, int]:
+    """Plans that fit the budget come first, then those of less work, then smaller ones."""
+    return max(candidate.arena_bytes, budget or 0), candidate.extra_macs, candidate.arena_bytes
+
+
+def _least_work(graph: Graph, target: Target, limits: Limits, budget: int | None) -> Plan:
+    if limits.strategy == "per-layer":
+        return plan_per_layer(graph, target, limits)
+    whole = fitting_per_layer(graph, target, limits, budget)
+    if whole is not None:
+        return whole
+    if limits.strategy == "patch":
+        return plan_patch(graph, target, limits, budget)
+    stream = plan_stream(graph, target, limits, budget)
+    alone = limits.strategy == "stream" or limits.input_memory == "streamed"
+    if alone or (stream.extra_macs <= 0 and (budget is None or stream.arena_bytes <= budget)):
+        return stream
+    return min(stream, plan_patch(graph, target, limits, budget), key=lambda p: rank(p, budget))
