@@ -366,9 +366,9 @@ class Plan:
     extra_macs: int = 0
 
     @property
-    def recomputes(self) -> bool:
-        """True where some pixels may be computed more than once."""
-        return self.extra_macs > 0 or any(
+    def computes_rows_once(self) -> bool:
+        """True where each pixel is computed once, and the rows of each tensor from the top."""
+        return self.extra_macs <= 0 and not any(
             s.strategy == "patch" or s.stripe_pixels > 0 or any(g.slides for g in s.groups)
             for s in self.segments)
 

@@ -178,7 +178,9 @@ def plan_object(p: Planned) -> dict[str, Any]:
 
 
 def _bound_object(bound: Bound, chosen: Plan) -> dict[str, Any]:
-    gap = None if chosen.recomputes else chosen.activation_bytes - bound.size_bytes
+    gap = None
+    if chosen.computes_rows_once:
+        gap = chosen.activation_bytes - bound.size_bytes
     return {"activation_bytes": bound.size_bytes, "gap_bytes": gap, "tensor": bound.tensor,
             "row": None if bound.row < 0 else bound.row, "complete": bound.complete}
 
@@ -238,10 +240,10 @@ def _placement(plan: Plan) -> str:
 
 def _gap(p: Planned, bound: Bound) -> str:
     """What the bound says, and how far the smallest plan of those it holds for is from it."""
-    what = "live in any plan that computes nothing twice"
+    what = "live in any plan that computes each row once"
     if not bound.complete:
         what += " (perhaps more: not all tensors were looked at)"
-    once = [plan for plan in (p.plan, *p.strategies.values()) if not plan.recomputes]
+    once = [plan for plan in (p.plan, *p.strategies.values()) if plan.computes_rows_once]
     if not once:
         return what
     best = min(once, key=lambda plan: plan.activation_bytes)

@@ -52,7 +52,7 @@ Area = tuple[tuple[int, int], tuple[int, int]]
 
 @dataclass(frozen=True)
 class Bound:
-    """No plan that computes nothing twice has fewer live activation bytes than `size_bytes`.
+    """No plan that computes each row once has fewer live activation bytes than `size_bytes`.
 
     They live when row `row` of `tensor` has just been computed, before the tensor where that is -1;
     where `tensor` is None they are the model's inputs or its outputs. `complete` is False where
@@ -66,7 +66,7 @@ class Bound:
 
 
 def lower_bound(graph: Graph, input_memory: str) -> Bound:
-    """The bound on live activation bytes of all plans of `graph` that compute nothing twice.
+    """The bound on live activation bytes of all plans of `graph` that compute each row once.
 
     Raises UnsupportedError as `lifetimes` does.
     """
