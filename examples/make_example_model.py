@@ -9,6 +9,7 @@ has a seed: the same machine and versions give the same files.
 
 The network is a small MobileNet: a strided convolution, four depthwise separable blocks (one with
 a residual), a global average, a dense layer and a softmax. It takes grey values from 0 to 255.
+A second one, shapes_exits_int8.tflite, has one more head halfway, for early exits.
 """
 
 from __future__ import annotations
@@ -76,8 +77,11 @@ def make_images(seed: int, count: int) -> tuple[Images, npt.NDArray[np.int64]]:
     return np.stack([draw(rng, LABELS[label]) for label in labels]), labels
 
 
-def build_network(keras: Any, batch: int | None) -> Any:
-    """The float network; images in (batch, 32, 32, 1), class probabilities out."""
+def build_network(keras: Any, batch: int | None, early: bool = False) -> Any:
+    """The float network; images in (batch, 32, 32, 1), class probabilities out.
+
+    With `early` there is a first output of probabilities behind the second block.
+    """
     layers = keras.layers
 
     def block(x: Any, channels: int, stride: int = 1) -> Any:
@@ -93,23 +97,26 @@ def build_network(keras: Any, batch: int | None) -> Any:
     x = layers.ReLU()(layers.BatchNormalization()(x))
     x = block(x, 16)
     x = block(x, 24, stride=2)
+    heads = [("early", x)] if early else []
     x = block(x, 24)
-    x = block(x, 48, stride=2)
-    x = layers.GlobalAveragePooling2D()(x)
-    return keras.Model(image, layers.Dense(len(LABELS), activation="softmax", name="shape")(x))
+    heads.append(("shape", block(x, 48, stride=2)))
+    outputs = [layers.Dense(len(LABELS), activation="softmax", name=name)(
+        layers.GlobalAveragePooling2D()(end)) for name, end in heads]
+    return keras.Model(image, outputs if early else outputs[0])
 
 
-def train(keras: Any) -> Any:
-    """The trained network, for one image at a time."""
+def train(keras: Any, early: bool = False) -> Any:
+    """The trained network, for one image at a time; all heads learn together."""
     keras.utils.set_random_seed(TRAIN_SEED)
-    model = build_network(keras, batch=None)
+    model = build_network(keras, None, early)
     images, labels = make_images(TRAIN_SEED, TRAIN_IMAGES)
     steps = EPOCHS * TRAIN_IMAGES // BATCH
     rate = keras.optimizers.schedules.CosineDecay(4e-3, steps)
     model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy",
-                  metrics=["accuracy"])
-    model.fit(images / np.float32(255), labels, BATCH, EPOCHS, verbose=2)
-    fixed = build_network(keras, batch=1)
+                  metrics=["accuracy", "accuracy"] if early else ["accuracy"])
+    model.fit(images / np.float32(255), [labels, labels] if early else labels, BATCH, EPOCHS,
+              verbose=2)
+    fixed = build_network(keras, 1, early)
     fixed.set_weights(model.get_weights())
     # It learned on 0 to 1 and shall take 0 to 255: the stem has no bias, so its weights absorb it.
     stem = fixed.get_layer("stem")
@@ -151,6 +158,8 @@ def main() -> None:
     if arguments.keras:
         model.save(arguments.keras)
     (arguments.output / "shapes_int8.tflite").write_bytes(quantized(tf, model))
+    exits = quantized(tf, train(tf.keras, early=True))
+    (arguments.output / "shapes_exits_int8.tflite").write_bytes(exits)
     np.savez_compressed(arguments.output / "shapes_eval.npz", x=images,
                         labels=labels.astype(np.int8))
     np.save(arguments.output / "triangle.npy", images[LABELS.index("triangle")])

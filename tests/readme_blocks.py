@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The fenced blocks of the README, and what their commands print.
+"""The fenced blocks of the README and of pages like it, and what their commands print.
 
 A comment before a block says how it is taken:
 
@@ -30,6 +30,7 @@ from tests.golden_files import EXAMPLES
 from tests.shared import CHECKOUT, shared_path
 
 README = CHECKOUT / "README.md"
+PAGES = (README, CHECKOUT / "docs" / "dynamic-execution.md")
 BLOCK = re.compile(r"(?:^<!-- (\w+): ([^\n]*) -->\n+)?^```(\w+)\n(.*?)^```$", re.M | re.S)
 CALIBRATION_IMAGES = 32
 
@@ -60,7 +61,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command printed, and what the README shows (None where it shows nothing)."""
+    """What a command printed, and what the page shows (None where it shows nothing)."""
 
     command: str
     shown: str | None
@@ -73,9 +74,9 @@ class Outcome:
         return self.code == 0 and (self.shown is None or matches(self.shown, self.printed))
 
 
-def blocks() -> list[Block]:
-    """The fenced blocks of the README, in the order of the page."""
-    text = README.read_text(encoding="utf-8")
+def blocks(page: Path = README) -> list[Block]:
+    """The fenced blocks of a page, in its order."""
+    text = page.read_text(encoding="utf-8")
     return [Block(language, body, key, value) for key, value, language, body in BLOCK.findall(text)]
 
 
@@ -96,11 +97,11 @@ def prepare(folder: Path) -> None:
     np.savez(folder / "test.npz", x=images[CALIBRATION_IMAGES:2 * CALIBRATION_IMAGES])
 
 
-def run_all(folder: Path) -> Iterator[Outcome]:
+def run_all(folder: Path, page: Path = README) -> Iterator[Outcome]:
     """Write the files and run the commands of the page in `folder`, in order."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "COLUMNS": "100", "NO_COLOR": "1"}
-    for block in blocks():
+    for block in blocks(page):
         if block.key == "file":
             (folder / block.value).write_text(block.text, encoding="utf-8")
         if block.runs:
@@ -113,7 +114,7 @@ def run_all(folder: Path) -> Iterator[Outcome]:
 
 
 def renewed(outcome: Outcome) -> str:
-    """What the README shall show; where lines are left out, those with the same first word."""
+    """What the page shall show; where lines are left out, those with the same first word."""
     printed = [line.rstrip() for line in outcome.printed.splitlines()]
     shown = (outcome.shown or "").splitlines()
     if "..." in shown:
@@ -122,19 +123,20 @@ def renewed(outcome: Outcome) -> str:
     return "".join(f"{line}\n" for line in printed)
 
 
-def main() -> None:
-    """Put the present output into the README."""
-    text = README.read_text(encoding="utf-8")
+def renew(page: Path) -> None:
+    """Put the present output into a page."""
+    text = page.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         prepare(Path(folder))
-        for outcome in run_all(Path(folder)):
+        for outcome in run_all(Path(folder), page):
             if outcome.code:
                 sys.exit(f"$ {outcome.command}\n{outcome.printed}")
             if not outcome.agrees:
                 text = text.replace(f"$ {outcome.command}\n{outcome.shown}",
                                     f"$ {outcome.command}\n{renewed(outcome)}")
-    README.write_bytes(text.encode("utf-8"))
+    page.write_bytes(text.encode("utf-8"))
 
 
 if __name__ == "__main__":
-    main()
+    for each in PAGES:
+        renew(each)

@@ -8,20 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.readme_blocks import Outcome, blocks, matches, prepare, renewed, run_all
+from tests.readme_blocks import PAGES, Outcome, blocks, matches, prepare, renewed, run_all
 from tests.shared import CHECKOUT, needs
 
 INSTALLS = re.compile(r"make |pip install |python3 -m venv |source \.venv")
 
 
 @pytest.mark.slow
-def test_commands_print_what_is_shown(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_print_what_is_shown(tmp_path: Path, page: Path) -> None:
     needs("bash", "cc", "make", "cmake", "arm-none-eabi-gcc", "tensorflow", "unicorn")
     prepare(tmp_path)
-    for outcome in run_all(tmp_path):
+    for outcome in run_all(tmp_path, page):
         assert outcome.agrees, (
             f"$ {outcome.command}\nends with {outcome.code} and prints\n{outcome.printed}\n"
-            f"the README shows\n{outcome.shown}\nmake golden puts the present output there")
+            f"{page.name} shows\n{outcome.shown}\nmake golden puts the present output there")
 
 
 def test_blocks_that_do_not_run_only_install() -> None:

@@ -8,6 +8,7 @@ Records are frozen and hold no behaviour beyond derived properties. Sizes carry 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -158,15 +159,33 @@ class Source:
     sha256: str
 
 
+@dataclass(frozen=True)
+class Exit:
+    """Where an inference may end: behind the first `after` operators, if an output is sure.
+
+    It is where the largest of its int8 values, or with `margin` that less the second largest, is at
+    least `threshold`. `output` counts within `Graph.outputs`.
+    """
+
+    output: int
+    after: int
+    threshold: int
+    margin: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Operators in execution order over `tensors`; `inputs` and `outputs` index `tensors`."""
+    """Operators in execution order over `tensors`; `inputs` and `outputs` index `tensors`.
+
+    `exits` are in the order in which they are reached.
+    """
 
     tensors: tuple[Tensor, ...]
     ops: tuple[Op, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     source: Source
+    exits: tuple[Exit, ...] = ()
 
     @property
     def is_float(self) -> bool:
@@ -478,6 +497,19 @@ class StepSegment:
     progress_offset: int | None
 
 
+@dataclass(frozen=True)
+class StepExit:
+    """An early exit of the program, in front of segment `segment`; `scores` are what it looks at.
+
+    The other fields are those of `Exit`.
+    """
+
+    segment: int
+    scores: Access
+    threshold: int
+    margin: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """What the emitter prints; a reader can follow it in the generated C, step by step."""
@@ -487,6 +519,7 @@ class Program:
     steps: tuple[Step, ...]
     groups: tuple[StepGroup, ...]
     segments: tuple[StepSegment, ...]
+    exits: tuple[StepExit, ...] = ()
 
 
 def check_graph(graph: Graph, stage: str) -> None:
@@ -515,3 +548,16 @@ def check_graph(graph: Graph, stage: str) -> None:
     for i in graph.outputs:
         if i not in ready:
             fail(f"output '{graph.tensors[i].name}' is never written")
+    _check_exits(graph, fail)
+
+
+def _check_exits(graph: Graph, fail: Callable[[str], None]) -> None:
+    writers = {i: n for n, op in enumerate(graph.ops) for i in op.outputs}
+    before = 0
+    for number, record in enumerate(graph.exits, 1):
+        if not before <= record.after < len(graph.ops):
+            fail(f"exit {number} is behind {record.after} of {len(graph.ops)} operators, the one "
+                 f"before it behind {before}")
+        if writers.get(graph.outputs[record.output], -1) >= record.after:
+            fail(f"exit {number} is reached before its output is computed")
+        before = record.after

@@ -24,12 +24,12 @@ from tinyeff.planner import arrange, plan
 from tinyeff.quantizer import quantize
 from tinyeff.reader import check_supported, read, simplify
 from tinyeff.selection import select
-from tinyeff.simulator.host import HostProgram
+from tinyeff.simulator.host import Batch, HostProgram
 from tinyeff.simulator.memory_map import MemoryMap
 from tinyeff.simulator.verify import verify
 
 __all__ = ["Compiled", "EmitOptions", "Sources", "arrange", "check_supported", "compile_graph",
-           "compile_model", "emit", "lower",
+           "compile_model", "emit", "infer", "lower",
            "plan", "prepare", "quantize", "read", "select", "simplify", "simulate", "verify"]
 
 
@@ -79,10 +79,22 @@ def simulate(
     It runs on this machine, or on an emulated core such as "cortex-m4"; `compiler`, `engine` and
     the chip's `memory` are for the latter.
     """
+    return infer(code, inputs, cpu, compiler, engine, memory).outputs
+
+
+def infer(
+    code: Program | Sources,
+    inputs: tuple[Array, ...],
+    cpu: str = "host",
+    compiler: str | None = None,
+    engine: str | None = None,
+    memory: MemoryMap | None = None,
+) -> Batch:
+    """As `simulate`, with the early exits that were taken."""
     if cpu != "host":
         from tinyeff.simulator.emulated import EmulatedProgram
 
         machine = EmulatedProgram(code, cpu, compiler=compiler, engine=engine, memory=memory)
-        return machine.run(inputs)
+        return machine.infer(inputs)
     with HostProgram(code) as host:
-        return host.run(inputs)
+        return host.infer(inputs)

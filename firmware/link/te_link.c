@@ -279,7 +279,7 @@ static void run_model(te_link *link, uint32_t mode, uint32_t count)
     result->cycles = 0;
     result->fewest = UINT32_MAX;
     result->most = 0;
-    for (uint32_t i = 0; i < count && result->status == 0; i++) {
+    for (uint32_t i = 0; i < count && result->status >= 0; i++) {
         uint32_t cycles = 0;
         result->status = device->run(mode, &cycles);
         result->cycles += cycles;

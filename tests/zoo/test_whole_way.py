@@ -111,14 +111,19 @@ SECOND: tuple[Case, ...] = (
     ("fpn_resnet_18", {**TINY, "resolution": 64}),
     ("ssdlite_mobilenet_v2", SMALL),
     ("yolo_mobilenet_v2", {**SMALL, "resolution": 64}),
+    ("branchy_resnet_8", {"resolution": 16}),
+    ("msdnet_small", {"resolution": 16}),
 )
 """The networks of the second half: classic ones, dense prediction, overparameterized ones."""
 
 REDUNDANT = ("mcunetv2_large", "mcunetv2_mbv2_rd")
 """Their first 1x1 is linear and not narrower than its input: deployment joins it with the next."""
 
-ORDERED_OTHERWISE = ("mixnet_s",)
+ORDERED_OTHERWISE = ("mixnet_s", "branchy_resnet_8", "msdnet_small")
 """The converter puts parallel branches into another order, on which streaming depends."""
+
+SCALES = ("msdnet_small",)
+"""Several maps of different sizes live at a time: their order counts layer by layer, too."""
 
 STRATEGIES = ("per-layer", "patch", "stream")
 TOLERANCE = 1e-4
@@ -197,8 +202,9 @@ def check_graph_without_tensorflow(networks: Networks, case: Case) -> None:
     assert sorted(op.kind for op in ours.ops) == sorted(op.kind for op in converted.ops)
     for strategy in ("per-layer", "stream")[:1 if name in ORDERED_OTHERWISE else 2]:
         plans = [pipeline.plan(g, target, Limits(strategy=strategy)) for g in (ours, converted)]
-        assert plans[0].activation_bytes == plans[1].activation_bytes
         assert plans[0].macs == plans[1].macs
+        if name not in SCALES:
+            assert plans[0].activation_bytes == plans[1].activation_bytes
 
 
 def check_code(networks: Networks, name: str, strategy: str) -> None:

@@ -26,27 +26,31 @@ def evaluate(
     """Count how often the generated C is right, as LiteRT says and as the float model does."""
     from tinyeff.console import loading, outcome
     from tinyeff.data import load_labels
-    from tinyeff.pipeline import simulate
+    from tinyeff.pipeline import infer
     from tinyeff.simulator.verify import reference_outputs
+    from tinyeff.work import exit_macs
 
     terminal, cpu = output.terminal(), plan.target("host").cpu
     emulator.check(cpu)
     p, program = loading.compiled(model, plan, "host")
     inputs, _ = loading.samples(p.graph, data, preprocess, 0)
     labels = loading.labels_for(p.graph, data, len(inputs[0]), load_labels(data))
-    found = simulate(program, inputs, cpu, emulator.compiler, emulator.engine, plan.chip_memory())
+    found = infer(program, inputs, cpu, emulator.compiler, emulator.engine, plan.chip_memory())
     with terminal.progress("LiteRT") as progress:
         expected = reference_outputs(p.graph, inputs, progress)
     real = None
     if original is not None:
         with terminal.progress("float model") as progress:
             real = loading.float_outputs(original, p.graph, data, preprocess, progress)
-    result = outcome.compare(found, expected, labels, real)
+    exits = outcome.Exits(p.graph, exit_macs(p.graph, p.plan)) if p.graph.exits else None
+    result = outcome.compare(found, expected, labels, real, exits)
     terminal.result(outcome.evaluation_object(model, cpu, result))
     first, *rest = outcome.evaluation_lines(result)
     terminal.headline(first)
     for line in rest:
         terminal.say(line)
+    if result.exits:
+        terminal.say(outcome.exit_table(result))
     if result.confusion is not None:
         terminal.say("samples by label (rows) and class found (columns):")
         terminal.say(outcome.confusion_table(result.confusion))

@@ -29,12 +29,13 @@ def plan(
     """Plan the memory of a model, and say whether it fits."""
     from tinyeff.console import plots, report
     from tinyeff.console.folder import write_file
+    from tinyeff.exits import with_exits
     from tinyeff.pipeline import prepare
 
     limits, target, terminal = plan.limits(), plan.target(), output.terminal()
     for file in plot or ():
         plots.picture_of(file)
-    p = report.planned(prepare(model), target, limits)
+    p = report.planned(with_exits(prepare(model), plan.exits()), target, limits)
     with terminal.progress("searching the front") as progress:
         p = report.with_front(p, progress)
     for file in plot or ():

@@ -43,7 +43,7 @@ def run(
         measured = machine.bench(link, manifest, data) if bench else None
         identity, status = link.identity, link.status()
     result = outcome.Run(manifest, manifest.target.cpu, origin,
-                         machine.outputs_of(manifest, found.output))
+                         machine.outputs_of(manifest, found.output), found.run.status)
     ran = None if connection.emulate else found.run
     terminal.result(board_report.board_object(result, port, identity, status, ran, measured))
     terminal.headline(board_report.board_headline(result, identity))

@@ -31,7 +31,7 @@ def sim(
 ) -> int:
     """Build the generated C, run it once, and show what it computes."""
     from tinyeff.console import loading, outcome
-    from tinyeff.pipeline import simulate
+    from tinyeff.pipeline import infer
 
     terminal, cpu = output.terminal(), plan.target("host").cpu
     emulator.check(cpu)
@@ -40,7 +40,9 @@ def sim(
     inputs, origin = loading.one_sample(manifest, file, preprocess, seed)
     if cpu != "host":
         return _emulated(terminal, manifest, sources, inputs, origin, cpu, emulator, plan.chip())
-    run = outcome.Run(manifest, cpu, origin, tuple(x[0] for x in simulate(sources, inputs)))
+    batch = infer(sources, inputs)
+    run = outcome.Run(manifest, cpu, origin, tuple(x[0] for x in batch.outputs),
+                      int(batch.exits[0]))
     terminal.result(outcome.run_object(run))
     terminal.headline(outcome.run_headline(run))
     for line in outcome.run_lines(run):
@@ -65,7 +67,8 @@ def _emulated(
                      flash=chip.timing if chip else None, profile=options.profile or "layers")
     outputs = tuple(np.frombuffer(data, t.dtype).reshape(t.shape)
                     for t, data in zip(manifest.outputs, result.outputs, strict=True))
-    run, memory = outcome.Run(manifest, cpu, origin, outputs), options.profile == "memory"
+    run, memory = (outcome.Run(manifest, cpu, origin, outputs, result.exit),
+                   options.profile == "memory")
     if options.flame is not None:
         folded = folded_stacks(manifest.name, result.layers)
         write_file(Path(options.flame), folded.encode("utf-8"))

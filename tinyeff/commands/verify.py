@@ -70,10 +70,18 @@ def _verdict(terminal: Terminal, result: Verification, origin: str, machine: str
     number = f"{result.samples} sample{'' if result.samples == 1 else 's'}"
     what = (f"all {result.tensors} tensors, and the outputs of the release build," if result.layers
             else "the outputs")
+    left = f"; {_exits_sentence(result)}" if result.exits else ""
     where = f", computed by {machine}" if machine else ""
-    terminal.headline(f"exact: {what} equal LiteRT's bit for bit on {number} ({origin}){where}",
-                      "bold green")
+    terminal.headline(f"exact: {what} equal LiteRT's bit for bit on {number} ({origin}){where}"
+                      f"{left}", "bold green")
     return 0
+
+
+def _exits_sentence(result: Verification) -> str:
+    """How many samples took which early exit."""
+    *taken, none = result.exits
+    counts = [f"{n} left at exit {k}" for k, n in enumerate(taken, 1)]
+    return ", ".join([*counts, f"{none} at none"])
 
 
 def _verify_board(

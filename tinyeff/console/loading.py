@@ -28,6 +28,7 @@ from tinyeff.emitter import (
 )
 from tinyeff.emitter.naming import model_name
 from tinyeff.errors import DoesNotFitError, UnsupportedError, UsageError
+from tinyeff.exits import ordered, with_exits
 from tinyeff.ir import Array, Graph, Preprocess, Program
 from tinyeff.pipeline import check_supported, prepare, read, simplify
 from tinyeff.quantizer.execution import Part
@@ -51,7 +52,7 @@ def compiled(
     """The planned program of an int8 model; DoesNotFitError where it exceeds what is granted, with
     a board what a `program` for it leaves."""
     limits, target = options.limits(program), options.target(default_cpu)
-    p = planned(int8_graph(model), target, limits)
+    p = planned(with_exits(int8_graph(model), options.exits()), target, limits)
     if not p.verdict.fits:
         raise DoesNotFitError("\n  ".join((verdict_sentence(p), *blame(p))))
     return p, lower(p.graph, p.plan)
@@ -83,6 +84,7 @@ def stored_graph(manifest: Manifest, flatbuffer: bytes) -> Graph:
         path.write_bytes(flatbuffer)
         graph = prepare(path)
     graph = replace(graph, source=replace(graph.source, name=manifest.model_name))
+    graph = ordered(graph, manifest.exits)
     shapes = {i: list(graph.tensors[i].shape) for op in graph.ops for i in op.outputs}
     for step in manifest.raw["plan"]["steps"]:
         if not step["tensors"] or shapes.get(step["tensors"][0]) != step["output_shape"]:

@@ -18,6 +18,7 @@ from tinyeff.errors import UsageError
 if TYPE_CHECKING:
     from tinyeff.console.terminal import Terminal
     from tinyeff.device.boards import Board, Device
+    from tinyeff.exits import ExitRule
     from tinyeff.ir import Limits, Memory, Optimize, Target
     from tinyeff.simulator.memory_map import MemoryMap
 
@@ -62,6 +63,16 @@ class PlanOptions:
     optimize: Annotated[str, typer.Option(
         metavar="FOR", help="speed | balanced | size: how much flash a faster kernel may take.",
     )] = "balanced"
+
+    early_exit: Annotated[str | None, typer.Option(
+        metavar="OUTPUT=SCORE,...", help="Leave at an output whose largest score is at least "
+        "this, e.g. exit1=0.9; margin:0.5 is its lead over the second.")] = None
+
+    def exits(self) -> tuple[ExitRule, ...]:
+        """The early exits asked for; UsageError says which cannot be read."""
+        from tinyeff.exits import parse_exits  # numpy: not needed for --help
+
+        return () if self.early_exit is None else parse_exits(self.early_exit)
 
     def limits(self, program: Board | None = None) -> Limits:
         """The limits given; UsageError names the option that cannot be read.

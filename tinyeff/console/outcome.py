@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,10 @@ from rich.table import Table
 
 from tinyeff.console.report import SCHEMA_VERSION, both
 from tinyeff.emitter import Manifest
-from tinyeff.ir import Array, Tensor
+from tinyeff.exits import answers, exits_taken, handed_over, last_output
+from tinyeff.ir import Array, Graph, Tensor
 from tinyeff.ops.operator import describe_shape
+from tinyeff.simulator.host import Batch
 from tinyeff.simulator.verify import Verification
 
 ALL_VALUES = 16
@@ -28,12 +30,14 @@ JSON_VALUES = 65536
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One inference: `outputs` are those of the manifest, in its order."""
+    """One inference: `outputs` are those of the manifest, in its order; `exit` is the number of the
+    early exit that it took, 0 where it took none."""
 
     manifest: Manifest
     cpu: str
     input: str
     outputs: tuple[Array, ...]
+    exit: int = 0
 
 
 def output_sha256(outputs: tuple[Array, ...]) -> str:
@@ -55,9 +59,17 @@ def run_object(run: Run) -> dict[str, Any]:
         "input": run.input,
         "output_sha256": output_sha256(run.outputs),
         "arena_bytes": manifest.arena_bytes,
+        **_exit_object(run),
         "outputs": [_output_object(t, values)
                     for t, values in zip(manifest.outputs, run.outputs, strict=True)],
     }
+
+
+def _exit_object(run: Run) -> dict[str, Any]:
+    """Which exit was taken, and the work up to it; nothing where the model has none."""
+    if not run.manifest.exits:
+        return {}
+    return {"exit": run.exit, "exit_macs": run.manifest.exit_macs[run.exit - 1]}
 
 
 def _output_object(tensor: Tensor, values: Array) -> dict[str, Any]:
@@ -79,9 +91,21 @@ def run_lines(run: Run) -> Iterator[str]:
     """Input and outputs, for people."""
     manifest = run.manifest
     yield f"input: {run.input}"
+    if manifest.exits:
+        yield _exit_line(run)
     for number, (tensor, values) in enumerate(zip(manifest.outputs, run.outputs, strict=True)):
         yield f"output '{tensor.name}', {tensor.dtype} {describe_shape(tensor.shape)}"
         yield from _value_lines(tensor, values.reshape(-1), manifest.labels if not number else ())
+
+
+def _exit_line(run: Run) -> str:
+    *_, whole = work = run.manifest.exit_macs
+    if not run.exit:
+        return f"no early exit: all {whole:,} multiply-accumulates"
+    name, macs = run.manifest.outputs[run.manifest.exits[run.exit - 1].output].name, work[
+        run.exit - 1]
+    return (f"exit {run.exit}, '{name}': {macs:,} of {whole:,} multiply-accumulates "
+            f"({macs / max(whole, 1):.1%}); outputs behind it are zeros")
 
 
 def _value_lines(tensor: Tensor, values: Array, labels: tuple[str, ...]) -> Iterator[str]:
@@ -110,6 +134,7 @@ def verification_object(model: str, cpu: str, arena_bytes: int, v: Verification)
     return {
         "schema_version": SCHEMA_VERSION, "model": model, "cpu": cpu, "arena_bytes": arena_bytes,
         "exact": v.exact, "samples": v.samples, "tensors": v.tensors, "layers": v.layers,
+        **({"exits": list(v.exits)} if v.exits else {}),
         "difference": None if d is None else {
             "sample": d.sample, "tensor": d.tensor, "operator": d.operator,
             "position": list(d.position), "expected": d.expected, "found": d.found,
@@ -136,25 +161,49 @@ class Evaluation:
     float_same: int | None = None
     float_correct: int | None = None
     confusion: Array | None = None
+    exits: tuple[ExitShare, ...] = ()
+
+    @property
+    def mean_macs(self) -> float:
+        """Multiply-accumulates of a sample, on average."""
+        return sum(e.samples * e.macs for e in self.exits) / self.samples
+
+
+@dataclass(frozen=True)
+class ExitShare:
+    """The samples that left at one output: how many, how many of them are right (None without
+    labels), and the multiply-accumulates of each. `number` is that of the exit, 0 for none."""
+
+    number: int
+    output: str
+    macs: int
+    samples: int
+    correct: int | None
 
 
 def compare(
-    found: tuple[Array, ...], expected: tuple[Array, ...], labels: Array | None,
-    real: Array | None = None,
+    found: Batch, expected: tuple[Array, ...], labels: Array | None,
+    real: Array | None = None, exits: Exits | None = None,
 ) -> Evaluation:
     """Compare the generated C's outputs with LiteRT's; per output (count, *shape), int8.
 
-    `real` is the first output of the float model.
-
-    The class is the place of the first of the largest values of the first output, or the only
-    value of an ARG_MAX; where it is neither, only equal outputs are the same.
+    `real` is the first output of the float model. The class is the place of the first of the
+    largest values of the first output, or the only value of an ARG_MAX; where it is neither, only
+    equal outputs are the same. With `exits` it is that of the output with which a sample leaves;
+    `expected` are all outputs, of which LiteRT leaves by the same rule.
     """
-    count = len(found[0])
-    equal = np.ones(count, bool)
-    for ours, theirs in zip(found, expected, strict=True):
-        equal &= (ours == theirs).reshape(count, -1).all(1)
-    classes, wanted = (_classes(x[0].reshape(count, -1)) for x in (found, expected))
-    vector = 1 < found[0].shape[-1] == found[0][0].size
+    count, equal = len(found.exits), np.ones(len(found.exits), bool)
+    ours, theirs = found.outputs[0], expected[0]
+    if exits is not None:
+        taken = exits_taken(exits.graph.exits, expected)
+        ours = answers(exits.graph.exits, found.outputs, found.exits)
+        theirs = answers(exits.graph.exits, expected, taken)
+        expected = handed_over(exits.graph, expected, taken)
+        equal &= taken == found.exits
+    for mine, other in zip(found.outputs, expected, strict=True):
+        equal &= (mine == other).reshape(count, -1).all(1)
+    classes, wanted = (_classes(x.reshape(count, -1)) for x in (ours, theirs))
+    vector = 1 < ours.shape[-1] == ours[0].size
     return Evaluation(
         samples=count,
         same=int(((classes == wanted) if vector else equal).sum()),
@@ -164,8 +213,32 @@ def compare(
         **_against_float(classes, labels, None if real is None else _classes(
             real.reshape(count, -1))),
         confusion=None if labels is None or not vector else _confusion(
-            classes, labels, found[0].shape[-1]),
+            classes, labels, ours.shape[-1]),
+        exits=() if exits is None else tuple(_shares(exits, found.exits, classes, labels)),
     )
+
+
+@dataclass(frozen=True)
+class Exits:
+    """The early exits of a graph, and the multiply-accumulates up to each, and last those of all.
+    """
+
+    graph: Graph
+    macs: tuple[int, ...]
+
+
+def _shares(
+    exits: Exits, taken: Array, classes: Array, labels: Array | None
+) -> Iterator[ExitShare]:
+    """What left at each exit, and last at none."""
+    records = exits.graph.exits
+    for number in (*range(1, len(records) + 1), 0):
+        here = taken == number
+        output = records[number - 1].output if number else last_output(records, len(
+            exits.graph.outputs))
+        yield ExitShare(number, exits.graph.tensors[exits.graph.outputs[output]].name,
+                        exits.macs[number - 1], int(here.sum()),
+                        None if labels is None else int((classes == labels)[here].sum()))
 
 
 def _against_float(
@@ -214,7 +287,28 @@ def evaluation_object(model: str, cpu: str, e: Evaluation) -> dict[str, Any]:
         "float_agreement": None if e.float_same is None else e.float_same / e.samples,
         "float_correct": e.float_correct,
         "confusion": None if e.confusion is None else e.confusion.tolist(),
+        **_exits_object(e),
     }
+
+
+def _exits_object(e: Evaluation) -> dict[str, Any]:
+    if not e.exits:
+        return {}
+    return {"mean_macs": e.mean_macs, "exits": [asdict(share) for share in e.exits]}
+
+
+def exit_table(e: Evaluation) -> Table:
+    """A row for each exit: what left there, what of it is right, and what it cost."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for title in ("exit", "output", "samples", "share", "right", "MACs", "of all"):
+        table.add_column(title, justify="left" if title == "output" else "right", no_wrap=True)
+    whole = e.exits[-1].macs
+    for s in e.exits:
+        right = "-" if s.correct is None or not s.samples else f"{s.correct / s.samples:.2%}"
+        table.add_row(str(s.number) if s.number else "none", s.output, str(s.samples),
+                      f"{s.samples / e.samples:.1%}", right, f"{s.macs:,}",
+                      f"{s.macs / max(whole, 1):.1%}")
+    return table
 
 
 def evaluation_lines(e: Evaluation) -> Iterator[str]:
@@ -228,4 +322,9 @@ def evaluation_lines(e: Evaluation) -> Iterator[str]:
         yield (f"agreement with the float model {e.float_same / e.samples:.2%}: {e.float_same} of "
                f"{e.samples} samples")
     yield f"agreement with LiteRT {e.same / e.samples:.2%}: {e.same} of {e.samples} samples"
-    yield f"outputs equal bit for bit: {e.exact} of {e.samples} samples"
+    same = "outputs and exits" if e.exits else "outputs"
+    yield f"{same} equal bit for bit: {e.exact} of {e.samples} samples"
+    if e.exits:
+        whole = max(e.exits[-1].macs, 1)
+        yield (f"mean work: {e.mean_macs:,.0f} of {whole:,} multiply-accumulates "
+               f"({1 - e.mean_macs / whole:.1%} saved)")

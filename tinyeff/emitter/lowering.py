@@ -9,11 +9,13 @@ from typing import Any
 from tinyeff.ir import (
     Access,
     Buffer,
+    Exit,
     Graph,
     Op,
     Plan,
     Program,
     Step,
+    StepExit,
     StepGroup,
     StepNeed,
     StepSegment,
@@ -70,7 +72,17 @@ class _Lowering:
             if parts:
                 progress = self._private(segment.first, "progress")
                 segments.append(StepSegment(segment.strategy, first, len(self._groups), progress))
-        return Program(self._graph, plan, tuple(self._steps), tuple(self._groups), tuple(segments))
+        exits = tuple(self._exit(e, groups) for e in self._graph.exits)
+        return Program(self._graph, plan, tuple(self._steps), tuple(self._groups), tuple(segments),
+                       exits)
+
+    def _exit(self, record: Exit, groups: tuple[tuple[StageGroup, ...], ...]) -> StepExit:
+        """Behind the segments that have groups, up to the one that ends with the exit."""
+        before = sum(bool(parts) for segment, parts in
+                     zip(self._plan.segments, groups, strict=True) if segment.last <= record.after)
+        tensor = self._graph.outputs[record.output]
+        return StepExit(before, self._whole(tensor, self._graph.tensors[tensor]),
+                        record.threshold, record.margin)
 
     def _group(self, group: StageGroup, first_group: int) -> StepGroup:
         first = len(self._steps)
@@ -127,6 +139,17 @@ class _Lowering:
 
     def _output(self, tensor: int, view: Tensor, stage: Stage, striped: int) -> Access:
         buffer = self._places[tensor]
+        return replace(
+            self._whole(tensor, view),
+            ring_rows=view.rows if stage.flat else min(buffer.ring_rows, view.rows),
+            row_bytes=(buffer.row_pixels or view.pixels) * view.pixel_bytes,
+            inner=stage.inner,
+            striped=striped,
+        )
+
+    def _whole(self, tensor: int, view: Tensor) -> Access:
+        """All of a tensor, its rows one after another."""
+        buffer = self._places[tensor]
         return Access(
             tensor=tensor,
             region=buffer.region,
@@ -134,11 +157,9 @@ class _Lowering:
             offset_bytes=buffer.offset_bytes,
             rows=view.rows,
             pixels=view.pixels,
-            ring_rows=view.rows if stage.flat else min(buffer.ring_rows, view.rows),
-            row_bytes=(buffer.row_pixels or view.pixels) * view.pixel_bytes,
+            ring_rows=view.rows,
+            row_bytes=view.row_bytes,
             pixel_bytes=view.pixel_bytes,
-            inner=stage.inner,
-            striped=striped,
         )
 
     def _region_index(self, buffer: Buffer) -> int:

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from tinyeff.emitter.naming import check_memory, check_name
 from tinyeff.errors import UsageError
-from tinyeff.ir import Graph, Optimize, Preprocess, Quant, Region, Source, Target, Tensor
+from tinyeff.ir import Exit, Graph, Optimize, Preprocess, Quant, Region, Source, Target, Tensor
 
 MANIFEST = "tinyeff.json"
 SCHEMA_VERSION = 1
@@ -24,7 +24,8 @@ MAX_ELEMENTS = 1 << 31
 class Manifest:
     """The contents of tinyeff.json.
 
-    `inputs` and `outputs` are in the model's order; `files` maps every other file to its SHA-256.
+    `exit_macs` are the multiply-accumulates up to each early exit, and last those of all. `inputs`
+    and `outputs` are in the model's order; `files` maps every other file to its SHA-256.
     `preprocess` is how values of data files become real values of the inputs.
     `regions` are the parts of the arena, each a parameter of the model's functions.
     """
@@ -41,6 +42,8 @@ class Manifest:
     regions: tuple[Region, ...]
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+    exits: tuple[Exit, ...]
+    exit_macs: tuple[int, ...]
     labels: tuple[str, ...]
     files: Mapping[str, str]
     raw: Mapping[str, Any] = field(repr=False)
@@ -95,6 +98,9 @@ def _manifest(raw: dict[str, Any]) -> Manifest:
         regions=_regions(plan),
         inputs=tuple(_tensor(p) for p in raw["inputs"]),
         outputs=tuple(_tensor(p) for p in raw["outputs"]),
+        exits=tuple(_exit(e, len(raw["outputs"])) for e in raw.get("exits", [])),
+        exit_macs=(*(int(e["macs"]) for e in raw.get("exits", [])),
+                   int(plan["macs"]) + int(plan["extra_macs"])),
         labels=tuple(str(label) for label in raw["labels"]),
         files=files,
         raw=raw,
@@ -123,6 +129,14 @@ def _regions(plan: dict[str, Any]) -> tuple[Region, ...]:
     if sum(r.arena_bytes for r in found) != total:
         raise ValueError(f"the regions are not of {total} bytes together")
     return found
+
+
+def _exit(raw: dict[str, Any], outputs: int) -> Exit:
+    record = Exit(int(raw["output"]), int(raw["after"]), int(raw["threshold"]),
+                  bool(raw["margin"]))
+    if not 0 <= record.output < outputs:
+        raise ValueError(f"an exit names output {record.output} of {outputs}")
+    return record
 
 
 def _tensor(raw: dict[str, Any]) -> Tensor:

@@ -16,10 +16,12 @@ import tinyeff
 from tinyeff import resources
 from tinyeff.emitter import naming, tables
 from tinyeff.emitter.manifest import MANIFEST, SCHEMA_VERSION, Manifest
+from tinyeff.exits import describe_exit, first_exits, real_threshold
 from tinyeff.ir import Buffer, ConstArray, Preprocess, Program, Region, Step, Tensor
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
 from tinyeff.targets import COMPILER_LEVELS
+from tinyeff.work import exit_macs
 
 Sources = Mapping[str, str]
 """Relative path -> text, in the order in which a reader should open them."""
@@ -120,6 +122,7 @@ def model_view(program: Program, options: EmitOptions) -> SimpleNamespace:
         arrays=arrays, const_bytes=sum(a.size_bytes for a in arrays), steps=steps,
         memories=len(memories), tables=tables.Tables(program), **tables.limits(program),
         pointers=pointers, memory_table=memories, copies=_copies(program, outputs),
+        exits=_exits(program), left_out=_left_out(program, outputs),
         objects=[options.name, f"{options.name}_weights", *kernels],
         example_arguments=", ".join(pointers), make_flags=_make_flags(plan.target.cpu),
     )
@@ -197,6 +200,27 @@ def _copies(program: Program, outputs: list[SimpleNamespace]) -> list[SimpleName
     ]
 
 
+def _exits(program: Program) -> list[SimpleNamespace]:
+    """What the header says of each early exit."""
+    graph = program.graph
+    *work, whole = exit_macs(graph, program.plan)
+    return [SimpleNamespace(rule=naming.comment_text(describe_exit(graph, e)),
+                            share=f"{100 * macs / max(whole, 1):.1f} %")
+            for e, macs in zip(graph.exits, work, strict=True)]
+
+
+def _left_out(program: Program, outputs: list[SimpleNamespace]) -> dict[str, SimpleNamespace]:
+    """Outputs that are missing at some exit, by the pointer to them."""
+    if not program.exits:
+        return {}
+    graph = program.graph
+    return {
+        port.short_name: SimpleNamespace(
+            size_bytes=port.size_bytes, first_exit=first,
+            zero_point=port.zero_point if port.ctype == "int8_t" else 0)
+        for port, first in zip(outputs, first_exits(graph), strict=True) if first > 1}
+
+
 def _kernel_files(program: Program) -> dict[str, str]:
     names = {"te.h"}
     waiting = [f"{s}{end}" for step in program.steps for s in step.kernel.sources
@@ -253,6 +277,7 @@ def _manifest(
         },
         "inputs": ports(graph.inputs),
         "outputs": ports(graph.outputs),
+        "exits": _exit_entries(program),
         "labels": list(options.labels),
         "files": {name: sha256(text) for name, text in files.items()},
     }
@@ -263,6 +288,16 @@ def _regions_entry(regions: Sequence[Region]) -> dict[str, Any]:
     if len(regions) == 1:
         return {}
     return {"regions": [{"name": r.name, "arena_bytes": r.arena_bytes} for r in regions]}
+
+
+def _exit_entries(program: Program) -> list[dict[str, Any]]:
+    graph, found = program.graph, []
+    for record, macs in zip(graph.exits, exit_macs(graph, program.plan)[:-1], strict=True):
+        tensor = graph.tensors[graph.outputs[record.output]]
+        assert tensor.quant is not None
+        found.append({**asdict(record), "name": tensor.name, "macs": macs,
+                      "value": real_threshold(record, tensor.quant)})
+    return found
 
 
 def _step_entry(program: Program, step: Step) -> dict[str, Any]:

@@ -83,6 +83,13 @@ SEGMENT = (
     Column("n_stripes", "the groups take their turns once for each"),
     Column("first_stripe", "that of the first group in the first stripe; one per group and stripe"),
 )
+EXIT = (
+    Column("segment", "that it stands before"),
+    Column("scores", "where they lie"),
+    Column("values", "how many"),
+    Column("margin", "1: what counts is the largest less the second; 0: the largest"),
+    Column("threshold", "that it must reach"),
+)
 
 
 def port_name(what: str, number: int, count: int) -> str:
@@ -154,6 +161,7 @@ class Tables:
         self.segment = Table("segment", "segments", SEGMENT, self._segments())
         self.input = Table("input", "inputs", INPUT, inputs)
         self.output = Table("output", "outputs", OUTPUT, outputs)
+        self.exit = Table("exit", "exits", EXIT, self._exits())
         place = PLACE if len(program.plan.regions) == 1 else PLACE_IN_PARTS
         self.place = Table("place", "places", place, self._places.rows)
         self.window = Table("window", "windows", WINDOW, self._windows.rows)
@@ -163,7 +171,7 @@ class Tables:
     def size_bytes(self) -> int:
         """Bytes of all tables on a 32-bit core, without the parameters of kernels."""
         tables = (self.place, self.window, self.input, self.output, self.stage, self.need,
-                  self.group, self.stripe, self.segment)
+                  self.group, self.stripe, self.segment, self.exit)
         forms = {str(kernel["form"]) for kernel in self.kernels}
         return sum(t.size_bytes for t in tables) + len(self.kernels) * (8 if len(forms) > 1 else 4)
 
@@ -171,7 +179,7 @@ class Tables:
     def printed(self) -> list[Table]:
         """The tables that have rows, each behind those that it refers to."""
         tables = (self.place, self.window, self.input, self.output, self.stage, self.need,
-                  self.group, self.stripe, self.segment)
+                  self.group, self.stripe, self.segment, self.exit)
         return [t for t in tables if t.rows]
 
     def _place(self, a: Access) -> int:
@@ -259,6 +267,14 @@ class Tables:
             for number, group in enumerate(groups, segment.first):
                 x0, x1 = group.stripes[stripe]
                 yield Row({"x0": x0, "x1": x1}, f"stripe {stripe} of group {number}")
+
+    def _exits(self) -> list[Row]:
+        return [
+            Row({"segment": e.segment, "scores": self._place(e.scores),
+                 "values": e.scores.rows * e.scores.pixels * e.scores.pixel_bytes,
+                 "margin": int(e.margin), "threshold": e.threshold},
+                naming.comment_text(self._program.graph.tensors[e.scores.tensor].name))
+            for e in self._program.exits]
 
     def _segments(self) -> list[Row]:
         rows, n_stripes = [], 0

@@ -12,6 +12,8 @@ kept: all of them in most networks, whose branches are few.
 Source: Ahn et al., Ordering chaos: memory-aware scheduling of irregularly wired neural networks for
 edge devices, MLSys 2020.
 
+What stands before an early exit stays before it.
+
 Streamed, what branches share needs fewer rows where one branch follows the other: going back from
 the outputs, each branch whole, gives two more orders.
 """
@@ -53,7 +55,7 @@ def branch_by_branch(graph: Graph) -> Iterator[tuple[int, ...]]:
                 seen.add(op)
             else:
                 pending += reversed(before)
-        yield tuple(order)
+        yield tuple(sorted(order, key=lambda op: _exits_before(graph, op)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +89,9 @@ class OrderSearch:
         made, count = _writers(graph), len(graph.ops)
         self._before = [sum(1 << m for m in {made[t] for t in activation_inputs(graph, op)
                                              if t in made}) for op in graph.ops]
+        for op in range(count):
+            self._before[op] |= max(
+                ((1 << e.after) - 1 for e in graph.exits if e.after <= op), default=0)
         self._after: list[list[int]] = [[] for _ in graph.ops]
         for op, bits in enumerate(self._before):
             for before in range(op):
@@ -172,6 +177,11 @@ def _order(state: Done) -> tuple[int, ...]:
         parts.append(found.last)
         found = found.before
     return tuple(op for part in reversed(parts) for op in part)
+
+
+def _exits_before(graph: Graph, op: int) -> int:
+    """How many early exits stand before an operator."""
+    return sum(e.after <= op for e in graph.exits)
 
 
 def _writers(graph: Graph) -> dict[int, int]:

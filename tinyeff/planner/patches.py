@@ -273,11 +273,13 @@ def longest_stage(graph: Graph) -> int:
     """How many operators, from the first on, a patch stage can hold; 0 where it is none.
 
     They compute rows, each column by column, from windows that one step per row and column gives,
-    and all that they write measures the same. Views of model inputs may lie between them.
+    and all that they write measures the same. Views of model inputs may lie between them. None
+    lies behind an early exit.
     """
     names = Renaming(graph)
     count = 0
-    for index, op in enumerate(graph.ops):
+    end = graph.exits[0].after if graph.exits else len(graph.ops)
+    for index, op in enumerate(graph.ops[:end]):
         if index in names.views:
             if names.root(op.outputs[0]) not in graph.inputs:
                 break

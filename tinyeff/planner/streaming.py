@@ -94,6 +94,11 @@ class StreamPlanner:
             raise UnsupportedError("the input cannot be streamed: an output of the model is the "
                                    "input itself, so that all of it must be kept; use "
                                    "--input-memory resident")
+        for number, record in enumerate(graph.exits, 1):
+            if record.after < self._gone:
+                raise UnsupportedError(
+                    f"the input cannot be streamed: early exit {number} comes before the last "
+                    "operator that reads it; use --input-memory resident")
         self._alone = [IMPOSSIBLE] * self._gone + self._least[self._gone:]
         self._most_macs = mac_budget(self.macs, most_overhead)
         self._arena_bytes, self._progress = arena_bytes or 0, progress

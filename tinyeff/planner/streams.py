@@ -234,13 +234,15 @@ class Space:
         return {self._home[tensor]: rows for tensor, rows in rings.items()}
 
     def runs(self) -> Iterator[tuple[int, int]]:
-        """Longest ranges [first, last) of operators that can be streamed."""
-        first = 0
+        """Longest ranges [first, last) of operators that can be streamed; none has an early exit
+        inside, whose output would have to be whole."""
+        first, cuts = 0, {e.after for e in self.graph.exits}
         for index, layer in enumerate([*self.layers, None]):
-            if layer is None or not layer.streams:
-                if index > first:
-                    yield first, index
-                first = index + 1
+            ends = layer is None or not layer.streams
+            if (ends or index in cuts) and index > first:
+                yield first, index
+            if ends or index in cuts:
+                first = index + ends
 
     # Segments ---------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyeff.errors import InternalError
+from tinyeff.exits import first_exits
 from tinyeff.ir import Buffer, Graph, Op, Plan, Segment, Window
 from tinyeff.planner import sizes
 from tinyeff.planner.validator_records import check_records, check_touched, describe
@@ -94,10 +95,21 @@ class _Replay:
             self._read_all(self._rows(i), "the caller")
         groups = schedule(self.graph, self.plan.segments, self.plan.variants, self.plan.flat)
         for number, segment in enumerate(self.plan.segments):
+            self._look_at_exits(segment.first)
             self._run_segment(number, segment, groups[number])
         self.steps = (len(self.graph.ops), len(self.graph.ops) + 1)
         for i in self.graph.outputs:
             self._read_all(self._rows(i), "the end")
+
+    def _look_at_exits(self, after: int) -> None:
+        """An exit behind `after` operators reads its scores, and hands over what is computed."""
+        for number, record in enumerate(self.graph.exits, 1):
+            if record.after == after:
+                self.steps = (after - 1, after)
+                self._read_all(self._rows(self.graph.outputs[record.output]), f"exit {number}")
+                for output, first in zip(self.graph.outputs, first_exits(self.graph), strict=True):
+                    if first <= number:
+                        self._read_all(self._rows(output), f"exit {number}")
 
     def _run_segment(self, number: int, segment: Segment, groups: tuple[StageGroup, ...]) -> None:
         self.steps = (segment.first, segment.last)

@@ -37,6 +37,10 @@ def check_records(graph: Graph, plan: Plan) -> None:
     )
     covered = [i for s in plan.segments for i in range(s.first, s.last)]
     _require(covered == list(range(count)), "the segments do not run every operator once, in order")
+    cuts = {s.first for s in plan.segments}
+    for number, record in enumerate(graph.exits, 1):
+        _require(record.after in cuts, f"exit {number}, behind {record.after} operators, lies "
+                                       "within a segment")
     for segment in plan.segments:
         _require(segment.strategy in STRATEGIES, f"cannot replay strategy '{segment.strategy}'")
         covered = [i for g in segment.groups for i in range(g.first, g.last)]

@@ -13,7 +13,7 @@ from tinyeff.ir import Array, Program, Tensor
 from tinyeff.simulator import elf
 from tinyeff.simulator.engines import choose_engine
 from tinyeff.simulator.harness import Place, build_program, interface_of, place_for
-from tinyeff.simulator.host import TraceRecord, read_trace
+from tinyeff.simulator.host import Batch, TraceRecord, read_trace
 from tinyeff.simulator.memory_map import MemoryMap
 from tinyeff.simulator.session import PAINT, Session
 from tinyeff.simulator.toolchain import find_toolchain, model_flags
@@ -60,28 +60,33 @@ class EmulatedProgram:
 
     def run(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         """Outputs for a batch: each input is (count, *shape), each output (count, *shape)."""
+        return self.infer(inputs).outputs
+
+    def infer(self, inputs: tuple[Array, ...]) -> Batch:
+        """As `run`, with the early exits that were taken."""
         return self._run(inputs)[0]
 
     def run_traced(
         self, inputs: tuple[Array, ...], tensors: tuple[Tensor, ...]
     ) -> tuple[tuple[Array, ...], Iterator[TraceRecord]]:
         """As `run`, with every row of the graph's `tensors` that the program wrote, in order."""
-        outputs, trace = self._run(inputs)
-        return outputs, read_trace(trace, tensors)
+        batch, trace = self._run(inputs)
+        return batch.outputs, read_trace(trace, tensors)
 
-    def _run(self, inputs: tuple[Array, ...]) -> tuple[tuple[Array, ...], bytes]:
-        samples, traces = [], []
+    def _run(self, inputs: tuple[Array, ...]) -> tuple[Batch, bytes]:
+        samples, traces, exits = [], [], []
         for sample in zip(*inputs, strict=True):
             data = [np.ascontiguousarray(x).tobytes() for x in sample]
             session = Session(self._program, self._interface, self._engine, self._place, data)
             done = session.run(PAINT, "nothing", trace=self._trace)
             samples.append(done.outputs)
+            exits.append(done.exit)
             traces.append(BEGIN + done.run.trace)
         outputs = [
             np.frombuffer(b"".join(rows), t.dtype).reshape(len(samples), *t.shape)
             for t, rows in zip(self.manifest.outputs, zip(*samples, strict=True), strict=True)
         ]
-        return tuple(outputs), b"".join(traces)
+        return Batch(tuple(outputs), np.array(exits, np.int32)), b"".join(traces)
 
 
 BEGIN = np.array([-1, 0, 0, 0, 0], "<i4").tobytes()

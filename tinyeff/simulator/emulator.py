@@ -53,7 +53,8 @@ class EmulationResult:
     (bytes, bytes touched) of each part. `stack_bytes` is the high-water mark below the
     caller, `stack_bound_bytes` the most that any input can need (None where it is unknown);
     `frames` is the stack of each function as the compiler says. `layers` add up to the totals
-    (profile "layers" or "memory"); `accesses` per region are there for profile "memory".
+    (profile "layers" or "memory"); `accesses` per region are there for profile "memory". `exit` is
+    the number of the early exit that was taken, 0 where none was.
     """
 
     cpu: str
@@ -76,6 +77,7 @@ class EmulationResult:
     accesses: dict[str, Accesses] = field(default_factory=dict)
     unaligned: tuple[str, ...] = ()
     regions: dict[str, tuple[int, int]] = field(default_factory=dict)
+    exit: int = 0
 
     @property
     def output_sha256(self) -> str:
@@ -152,7 +154,7 @@ def _both_passes(session: Session, profile: str, flash: FlashTiming | None) -> t
     cache = (flash.line_bytes, flash.data_lines) if flash else None
     first = session.run(PAINT, "nothing", layers, cache)
     second = session.run(PAINT ^ 0xFF, "memory" if profile == "memory" else "blocks", layers)
-    if first.outputs != second.outputs:
+    if (first.outputs, first.exit) != (second.outputs, second.exit):
         raise InternalError(
             f"the result of {session.interface.name} depends on what its memory held before the "
             "run. Generated code must never do this: please report it with the model")
@@ -197,6 +199,7 @@ def _result(
         accesses=second.run.accesses,
         unaligned=tuple(f"{program.place(pc)} at 0x{address:08x}"
                         for pc, address in second.run.unaligned),
+        exit=second.exit,
     )
 
 

@@ -56,6 +56,15 @@ def write_sources(folder: Path, sources: Mapping[str, str]) -> None:
 
 
 @dataclass(frozen=True, eq=False)
+class Batch:
+    """What a program made of a batch: outputs of (count, *shape), and for each sample the number of
+    the early exit that it took, 0 where it took none, of shape (count,)."""
+
+    outputs: tuple[Array, ...]
+    exits: Array
+
+
+@dataclass(frozen=True, eq=False)
 class TraceRecord:
     """Columns [x0, x1) of row `y` of a tensor, as the traced program wrote them for a sample."""
 
@@ -127,6 +136,10 @@ class HostProgram:
 
     def run(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         """Outputs for a batch: each input is (count, *shape), each output (count, *shape)."""
+        return self.infer(inputs).outputs
+
+    def infer(self, inputs: tuple[Array, ...]) -> Batch:
+        """As `run`, with the early exits that were taken."""
         return self._run(inputs, None)
 
     def run_traced(
@@ -134,10 +147,10 @@ class HostProgram:
     ) -> tuple[tuple[Array, ...], Iterator[TraceRecord]]:
         """As `run`, with every row of the graph's `tensors` that the program wrote, in order."""
         trace = Path(self._folder.name) / "trace.bin"
-        outputs = self._run(inputs, trace)
+        outputs = self._run(inputs, trace).outputs
         return outputs, read_trace(trace.read_bytes(), tensors)
 
-    def _run(self, inputs: tuple[Array, ...], trace: Path | None) -> tuple[Array, ...]:
+    def _run(self, inputs: tuple[Array, ...], trace: Path | None) -> Batch:
         folder = Path(self._folder.name)
         count = len(inputs[0])
         flat = [np.ascontiguousarray(x).reshape(count, -1).view(np.uint8) for x in inputs]
@@ -156,7 +169,8 @@ class HostProgram:
             part = np.ascontiguousarray(data[:, start:start + tensor.size_bytes])
             outputs.append(part.view(tensor.dtype).reshape(count, *tensor.shape))
             start += tensor.size_bytes
-        return tuple(outputs)
+        exits = np.ascontiguousarray(data[:, start:]).view(np.int32).reshape(count)
+        return Batch(tuple(outputs), exits)
 
 
 def read_trace(raw: bytes, tensors: tuple[Tensor, ...]) -> Iterator[TraceRecord]:

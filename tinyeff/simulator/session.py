@@ -22,12 +22,13 @@ PAINT = 0xA5
 @dataclass(frozen=True, eq=False)
 class Pass:
     """One run: `touched` has one flag per byte of the arena that no longer holds the paint, one
-    part behind the other."""
+    part behind the other. `exit` is the number of the early exit that was taken, or 0."""
 
     run: Run = field(repr=False)
     outputs: tuple[bytes, ...] = field(repr=False)
     touched: Array = field(repr=False)
     stack_bytes: int
+    exit: int
 
 
 class Session:
@@ -92,7 +93,7 @@ class Session:
         guards, arenas, outputs = (painted[:2 * count], painted[2 * count:3 * count],
                                    painted[3 * count:])
         status, pointer = int(record[0].view(np.int32)), int(record[1])
-        if status != 0:
+        if status < 0:
             raise InternalError(f"{self.interface.name}_run returned {status} "
                                 f"in the emulated {self.place.cpu.name}")
         for n, arena in enumerate(self.arenas):
@@ -103,7 +104,7 @@ class Session:
                                 f"stack that the program on {self.place.memory.name} has")
         depth = pointer - (self.stack + int(used[0])) if used.size else 0
         touched = np.frombuffer(b"".join(arenas), np.uint8) != paint
-        return Pass(run, tuple(outputs), touched, max(0, depth))
+        return Pass(run, tuple(outputs), touched, max(0, depth), status)
 
     def _check_guards(self, arena: Symbol, low: bytes, high: bytes, paint: int) -> None:
         for where, guard in (("below", low), ("above", high)):

@@ -9,14 +9,19 @@ from typing import Protocol
 
 import numpy as np
 
+from tinyeff.exits import exits_taken, handed_over
 from tinyeff.fixed_point import int8_of_uint8
 from tinyeff.ir import Array, Graph, Program, Tensor
-from tinyeff.simulator.host import HostProgram, TraceRecord
+from tinyeff.simulator.host import Batch, HostProgram, TraceRecord
 from tinyeff.simulator.litert import Reference
 from tinyeff.simulator.memory_map import MemoryMap
 
 TRACE_BYTES = 1 << 26
 """How much trace is held at a time; larger batches are verified in parts."""
+
+
+EXIT = "early exit"
+"""`Difference.tensor` where outputs agree, and the exit that was taken does not."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,9 @@ class Difference:
     elements: int
 
     def __str__(self) -> str:
+        if not self.position and self.tensor == EXIT:
+            return (f"sample {self.sample}: by LiteRT's outputs the exit to take is "
+                    f"{self.expected}, the generated C took {self.found} (0 is none)")
         where = ", ".join(map(str, self.position))
         return (f"sample {self.sample}: '{self.tensor}' (written by {self.operator}) differs from "
                 f"LiteRT at [{where}]: LiteRT has {self.expected}, the generated C {self.found}; "
@@ -43,13 +51,15 @@ class Difference:
 class Verification:
     """What was compared: `tensors` of the graph for each of `samples`, and the first difference.
 
-    `layers` is False where the machine shows nothing but the outputs.
+    `layers` is False where the machine shows nothing but the outputs. `exits` counts the samples
+    that took each early exit, the last those that took none; it is empty without exits.
     """
 
     samples: int
     tensors: int
     difference: Difference | None
     layers: bool = True
+    exits: tuple[int, ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -85,6 +95,11 @@ class Oracle:
         return {i: _as_int8(self._reference.tensor(s)).reshape(self._graph.tensors[i].shape)
                 for i, s in sources.items() if s is not None}
 
+    def outputs(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        """All outputs of the graph for one sample, in its order."""
+        values = self.run(inputs, self._graph.outputs)
+        return tuple(values[i] for i in self._graph.outputs)
+
 
 def _as_int8(values: Array) -> Array:
     """The values of a TFLite tensor as the graph has them: int8 where TFLite has uint8."""
@@ -96,12 +111,14 @@ def reference_outputs(
     inputs: tuple[Array, ...],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Array, ...]:
-    """LiteRT's int8 outputs; arrays of (count, *shape) in and out, in the model's order."""
+    """LiteRT's int8 outputs; arrays of (count, *shape) in and out, in the model's order.
+
+    Early exits are not looked at: all outputs are there.
+    """
     oracle, count = Oracle(graph), len(inputs[0])
     rows = []
     for n in range(count):
-        values = oracle.run(tuple(x[n] for x in inputs), graph.outputs)
-        rows.append([values[i] for i in graph.outputs])
+        rows.append(oracle.outputs(tuple(x[n] for x in inputs)))
         progress(n + 1, count)
     return tuple(np.array(output) for output in zip(*rows, strict=True))
 
@@ -109,8 +126,8 @@ def reference_outputs(
 class Machine(Protocol):
     """Runs one build of a program on batches of samples: `HostProgram`, `EmulatedProgram`."""
 
-    def run(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-        """Outputs for a batch: each input is (count, *shape), each output (count, *shape)."""
+    def infer(self, inputs: tuple[Array, ...]) -> Batch:
+        """Outputs and exits for a batch: each input is (count, *shape)."""
 
     def run_traced(
         self, inputs: tuple[Array, ...], tensors: tuple[Tensor, ...]
@@ -132,9 +149,10 @@ def verify(
     """Compare the generated C with LiteRT, bit for bit, on this machine or an emulated core.
 
     `inputs`: one array of (count, *shape) int8 per model input. The release build is compared at
-    the model's outputs; a traced build at every tensor that equals a TFLite tensor. `compiler` and
-    `engine` are for an emulated `cpu` (see `emulate`), `flags` for this machine. `memory` is the
-    map of a chip that the release build must run in; tracing takes room that no chip needs.
+    the model's outputs, and by the early exit that it takes; a traced build at every tensor that
+    equals a TFLite tensor and was computed. `compiler` and `engine` are for an emulated `cpu` (see
+    `emulate`), `flags` for this machine. `memory` is the map of a chip that the release build must
+    run in; tracing takes room that no chip needs.
     """
     if cpu != "host":
         from tinyeff.simulator.emulated import EmulatedProgram, can_trace
@@ -159,22 +177,46 @@ def compare(
     """`verify` on any machine; without `traced`, only outputs are compared."""
     count, oracle = len(inputs[0]), Oracle(graph)
     written = {i for op in graph.ops for i in op.outputs}
+    exits = np.zeros(len(graph.exits) + 1, np.int64)
     shown = set(graph.outputs) if traced is None else written | set(graph.outputs)
     compared = tuple(sorted(i for i in shown if graph.tensors[i].source is not None))
     part = max(1, TRACE_BYTES // max(1, sum(graph.tensors[i].size_bytes for i in written)))
     for start in range(0, count, part):
         batch = tuple(x[start:start + part] for x in inputs)
-        outputs = release.run(batch)
+        released = release.infer(batch)
         layers = _traced_tensors(traced, batch, graph) if traced else [{} for _ in batch[0]]
         for n in range(len(batch[0])):
             expected = oracle.run(tuple(x[n] for x in batch), compared)
-            released = {i: _Found(o[n]) for i, o in zip(graph.outputs, outputs, strict=True)}
-            for found in (layers[n], released):
-                difference = _first_difference(graph, start + n, expected, found)
-                if difference:
-                    return Verification(start + n + 1, len(compared), difference, bool(traced))
+            left = _leave(graph, expected)
+            outputs = {i: _Found(o[n]) for i, o in zip(graph.outputs, released.outputs,
+                                                       strict=True)}
+            difference = (_first_difference(graph, start + n, expected, layers[n])
+                          or _first_difference(graph, start + n, expected, outputs)
+                          or _other_exit(start + n, left, int(released.exits[n])))
+            if difference:
+                return Verification(start + n + 1, len(compared), difference, bool(traced))
+            exits[left - 1] += 1
             progress(start + n + 1, count)
-    return Verification(count, len(compared), None, bool(traced))
+    return Verification(count, len(compared), None, bool(traced),
+                        tuple(exits.tolist()) if graph.exits else ())
+
+
+def _leave(graph: Graph, expected: dict[int, Array]) -> int:
+    """The exit that LiteRT's outputs lead to; those that are then left out become zeros."""
+    if not graph.exits:
+        return 0
+    outputs = tuple(expected[i][None] for i in graph.outputs)
+    taken = exits_taken(graph.exits, outputs)
+    for index, values in zip(graph.outputs, handed_over(graph, outputs, taken), strict=True):
+        expected[index] = values[0]
+    return int(taken[0])
+
+
+def _other_exit(sample: int, expected: int, found: int) -> Difference | None:
+    """Where the outputs agree, and the exit that was taken does not."""
+    if expected == found:
+        return None
+    return Difference(sample, EXIT, (), expected, found, "the early exits", 1, 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -222,7 +222,7 @@ class Link:
         self._run_seconds = min(self._run_seconds, (time.monotonic() - started) / count)
         if (run.transfer, run.mode, run.count) != (transfer, mode, count):
             raise RefusedError(Refusal.BAD_TRANSFER, 0)
-        if run.status != 0:
+        if run.status < 0:
             raise BoardError(f"the model on the board failed with code {run.status}")
         return run
 
@@ -266,7 +266,7 @@ class Link:
         number, status, total, whole_crc = m.TRACE_END.unpack(answer)
         if number != transfer:
             return  # of an earlier upload
-        if status != 0:
+        if status < 0:
             raise BoardError(f"the model on the board failed with code {status}")
         collected.end(total, whole_crc)
 

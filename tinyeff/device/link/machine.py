@@ -14,7 +14,7 @@ from tinyeff.emitter import Manifest
 from tinyeff.errors import BoardError, InternalError
 from tinyeff.ir import Array, Tensor
 from tinyeff.simulator.emulated import BEGIN
-from tinyeff.simulator.host import TraceRecord, read_trace
+from tinyeff.simulator.host import Batch, TraceRecord, read_trace
 
 BENCH_SECONDS = 1.0
 """A benchmark repeats the model for about so long."""
@@ -53,7 +53,13 @@ class BoardProgram:
 
     def run(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         """Outputs for a batch: each input is (count, *shape), each output (count, *shape)."""
-        return self._stacked([self._link.infer(data).output for data in samples_of(inputs)])
+        return self.infer(inputs).outputs
+
+    def infer(self, inputs: tuple[Array, ...]) -> Batch:
+        """As `run`, with the early exits that were taken."""
+        found = [self._link.infer(data) for data in samples_of(inputs)]
+        return Batch(self._stacked([f.output for f in found]),
+                     np.array([f.run.status for f in found], np.int32))
 
     def run_traced(
         self, inputs: tuple[Array, ...], tensors: tuple[Tensor, ...]

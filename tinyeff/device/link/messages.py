@@ -146,7 +146,10 @@ class Identity:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run left: the model's code, cycles of all `count` runs, CRC-32 of the output."""
+    """What a run left: the model's code, cycles of all `count` runs, CRC-32 of the output.
+
+    A code below 0 is an error, one above the early exit that was taken.
+    """
 
     transfer: int
     mode: int
