@@ -37,7 +37,9 @@ from tinyeff.exits import (
 from tinyeff.ir import Array, Exit, Graph, Limits, Quant, check_graph
 from tinyeff.pipeline import Compiled, compile_graph, infer, verify
 from tinyeff.planner import validate
+from tinyeff.planner.order import OrderSearch, branch_by_branch, with_order
 from tinyeff.reader import simplify
+from tinyeff.selection import select
 from tinyeff.simulator.emulator import emulate
 from tinyeff.simulator.host import WARNINGS, HostProgram
 from tinyeff.simulator.verify import EXIT, compare, reference_outputs
@@ -169,6 +171,19 @@ def test_an_exit_comes_as_soon_as_it_can(seed: int) -> None:
                 needed.add(op)
                 waiting += graph.ops[op].inputs
         assert {*range(before.after, record.after)} <= needed <= {*range(record.after)}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_another_order_keeps_what_stands_before_an_exit(seed: int) -> None:
+    graph, _ = leaving(seed)
+    graph = select(graph, target_for("cortex-m4"))
+    orders = [*branch_by_branch(graph), OrderSearch(graph, "resident").best()]
+    for order in filter(None, orders):
+        other = with_order(graph, order)
+        check_graph(other, "ordering")
+        for record in graph.exits:
+            assert {op.name for op in other.ops[:record.after]} == {
+                op.name for op in graph.ops[:record.after]}
 
 
 @pytest.mark.parametrize("seed", [1])
