@@ -20,8 +20,8 @@ static inline int32_t te_high_multiply(int32_t a, int32_t b)
     const int32_t middle1 = a_high * (int32_t)b_low + (int32_t)(low >> 16);
     const int32_t middle2 = b_high * (int32_t)a_low + (middle1 & 0xFFFF);
     const int32_t high = a_high * b_high + (middle1 >> 16) + (middle2 >> 16);
-    /* bits 31 and 30 of the product are the upper ones of middle2's lower half */
-    return (int32_t)(((uint32_t)high << 1) + (((uint32_t)middle2 & 0xFFFFu) + 0x4000u >> 15));
+    const uint32_t bits_16_to_31 = (uint32_t)middle2 & 0xFFFFu;
+    return (int32_t)(((uint32_t)high << 1) + ((bits_16_to_31 + 0x4000u) >> 15));
 #else
     return (int32_t)(((int64_t)a * b + (INT64_C(1) << 30)) >> 31);
 #endif
