@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinyeff.ir import Graph, Op, Plan
@@ -61,25 +62,40 @@ def step_bytes(graph: Graph, op: Op) -> int:
 
 def footprint(graph: Graph, plan: Plan) -> Footprint:
     """The footprint of `graph` under `plan`; a float graph counts as the int8 it will become."""
-    code: dict[tuple[str, str], int] = {}
     tables = GROUP_BYTES * sum(len(segment.groups) for segment in plan.segments)
     tables += sum(step_bytes(graph, op) for op in graph.ops)
-    for op, variant in zip(graph.ops, plan.variants, strict=True):
-        node = node_of(graph, op)
-        if operator_of(op.kind).form_of(node) != "view":
-            code[op.kind, variant.name] = variant.code_bytes
-            code.update({("", name): size for name, size in variant.shared_code})
-    percent = CODE_PERCENT.get(plan.target.cpu, 100)
-    percent = percent * OPTIMIZE_PERCENT.get(plan.target.optimize, 100) // 100
+    code = _kernels(graph, plan)
     simple = all(len(s.groups) == 1 and s.groups[0].last - s.groups[0].first == 1
                  for s in plan.segments)
     runner = RUNNER_BYTES + (0 if simple else TAKING_TURNS_BYTES)
     inputs = () if plan.input_memory == "resident" else graph.inputs
     return Footprint(
         const_bytes=sum(v.const_bytes for v in plan.variants),
-        code_bytes=runner + sum(code.values()) * percent // 100,
+        code_bytes=runner + sum(code.values()),
         table_bytes=tables,
         stack_bytes=STACK_BYTES,
         input_bytes=sum(sizes.size_bytes(graph.tensors[i]) for i in inputs),
         output_bytes=output_bytes(graph),
     )
+
+
+def shared_code_bytes(models: Sequence[tuple[Graph, Plan]]) -> int:
+    """What several models in one program save against programs of their own: each kernel is there
+    once."""
+    each = [_kernels(graph, plan) for graph, plan in models]
+    together: dict[tuple[str, str], int] = {}
+    for kernels in each:
+        together |= kernels
+    return sum(sum(kernels.values()) for kernels in each) - sum(together.values())
+
+
+def _kernels(graph: Graph, plan: Plan) -> dict[tuple[str, str], int]:
+    """The bytes of each kernel, and of what several have in common."""
+    code: dict[tuple[str, str], int] = {}
+    for op, variant in zip(graph.ops, plan.variants, strict=True):
+        if operator_of(op.kind).form_of(node_of(graph, op)) != "view":
+            code[op.kind, variant.name] = variant.code_bytes
+            code.update({("", name): size for name, size in variant.shared_code})
+    percent = CODE_PERCENT.get(plan.target.cpu, 100)
+    percent = percent * OPTIMIZE_PERCENT.get(plan.target.optimize, 100) // 100
+    return {name: size * percent // 100 for name, size in code.items()}

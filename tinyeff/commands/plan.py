@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinyeff.commands.arguments import Model
 from tinyeff.console.options import OutputOptions, PlanOptions
+from tinyeff.errors import UsageError
 
 if TYPE_CHECKING:
     from tinyeff.console.report import Planned
@@ -19,14 +20,23 @@ DRAWING_WIDTH, DRAWING_HEIGHT = 100, 14
 
 
 def plan(
-    model: Model,
+    models: Annotated[list[str], typer.Argument(
+        metavar="MODEL...", help="A .tflite, .h5 or .keras file, or a SavedModel folder; several "
+        "with --shared.")],
     plan: PlanOptions,
     output: OutputOptions,
     plot: Annotated[list[str] | None, typer.Option(
         metavar="FILE", help="Draw front.svg (arena against extra work) or memory.svg (buffers "
         "over time); .png and .pdf too. May be given twice.")] = None,
+    shared: Annotated[bool, typer.Option(
+        "--shared", help="Several models that run one after the other in one arena.")] = False,
 ) -> int:
     """Plan the memory of a model, and say whether it fits."""
+    if shared:
+        return _shared(models, plan, output, plot)
+    if len(models) > 1:
+        raise UsageError(f"plan takes one model, and {len(models)} are given; with --shared they "
+                         "run one after the other in one arena")
     from tinyeff.console import plots, report
     from tinyeff.console.folder import write_file
     from tinyeff.exits import with_exits
@@ -35,7 +45,7 @@ def plan(
     limits, target, terminal = plan.limits(), plan.target(), output.terminal()
     for file in plot or ():
         plots.picture_of(file)
-    p = report.planned(with_exits(prepare(model), plan.exits()), target, limits)
+    p = report.planned(with_exits(prepare(models[0]), plan.exits()), target, limits)
     with terminal.progress("searching the front") as progress:
         p = report.with_front(p, progress)
     for file in plot or ():
@@ -49,6 +59,27 @@ def plan(
     if not output.json and not output.quiet:
         _show(terminal, p, output.verbose)
     return 0 if p.verdict.fits else 1
+
+
+def _shared(
+    models: list[str], options: PlanOptions, output: OutputOptions, plot: list[str] | None
+) -> int:
+    """`plan --shared`: what several models need together."""
+    from tinyeff.console import shared
+    from tinyeff.pipeline import prepare
+
+    limits, target, terminal = options.limits(), options.target(), output.terminal()
+    if plot or options.memory:
+        raise UsageError(f"--{'plot' if plot else 'memory'} is for one model; plan --shared "
+                         "compares several in a single arena")
+    s = shared.shared([prepare(m) for m in models], target, replace(limits, memories=()))
+    terminal.result(shared.shared_object(s))
+    terminal.headline(shared.shared_sentence(s), "bold green" if s.fits else "bold red")
+    for line in shared.shared_lines(s):
+        terminal.say(line)
+    terminal.say()
+    terminal.say(shared.shared_table(s))
+    return 0 if s.fits else 1
 
 
 def _show(terminal: Terminal, p: Planned, whole: bool) -> None:

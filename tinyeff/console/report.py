@@ -97,11 +97,16 @@ def verdict_sentence(p: Planned) -> str:
 
 
 def _granted(limits: Limits, verdict: Verdict) -> str:
+    if not verdict.memories:
+        return granted_words(limits)
+    parts = [f"{kib(m.size_bytes)} of {m.name}" for m in limits.memories]
+    parts += [] if limits.flash_bytes is None else [f"{kib(limits.flash_bytes)} of flash"]
+    return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+
+
+def granted_words(limits: Limits) -> str:
+    """SRAM in one piece, and flash, as far as they are granted."""
     sram, flash = limits.sram_bytes, limits.flash_bytes
-    if verdict.memories:
-        parts = [f"{kib(m.size_bytes)} of {m.name}" for m in limits.memories]
-        parts += [] if flash is None else [f"{kib(flash)} of flash"]
-        return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
     if sram is not None and flash is not None:
         return f"{kib(sram)} of SRAM and {kib(flash)} of flash"
     if sram is not None:
