@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tinyeff.errors import UnsupportedError
 from tinyeff.ir import Graph, Limits, Target
 from tinyeff.planner.budget import arena_budget
@@ -16,13 +18,15 @@ MOST_STREAMED = 350
 
 def arrange(graph: Graph, target: Target, limits: Limits) -> Graph:
     """The graph with its operators in the order whose plan is smallest; as it is where no order
-    that the search knows is better, and for several memories. What it computes stays the same.
+    that the search knows is better. What it computes stays the same.
 
-    Operators must carry their variants. Raises as `plan` does.
+    Several memories count as one of their size. Operators must carry their variants. Raises as
+    `plan` does.
     """
     check_limits(limits)
     if limits.memories:
-        return graph
+        total = sum(m.size_bytes for m in limits.memories)
+        limits = replace(limits, memories=(), sram_bytes=limits.sram_bytes or total)
     order = OrderSearch(graph, limits.input_memory).best()
     whole = [with_order(graph, order)] if order is not None else []
     budget = arena_budget(graph, limits)
