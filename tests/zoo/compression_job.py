@@ -35,6 +35,8 @@ def job(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
         "two_classes": zoo.keep_classes(model, [7, 1]),
     }
     reports = {name: _measured(model, other) for name, other in rewritten.items()}
+    reports["kernel_errors"] = {name: _kernel_errors(model, rewritten[name])
+                                for name in ("full_rank", "low_rank", "rank_1")}
     reports["exact_low_rank"] = _measured(*_low_rank())
     reports["dead_channels"] = _measured(*_dead_channels())
     reports["errors"] = {name: _refused(model, name) for name in ("fraction", "energy", "classes")}
@@ -58,6 +60,19 @@ def _measured(model: Any, other: Any) -> dict[str, Any]:
         "layers": Counter(type(layer).__name__ for layer in other.layers),
         "untouched": Counter(type(layer).__name__ for layer in model.layers)["Add"],
     }
+
+
+def _kernel_errors(model: Any, other: Any) -> dict[str, float]:
+    """Layer -> how far its kernel, or the product of the two it became, is from the old one."""
+    errors = {}
+    for layer in model.layers:
+        if type(layer).__name__ not in ("Conv2D", "Dense"):
+            continue
+        kernel, found = layer.get_weights()[0], other.get_layer(layer.name).get_weights()[0]
+        if found.shape != kernel.shape:
+            found = other.get_layer(f"{layer.name}_low").get_weights()[0] @ found
+        errors[layer.name] = float(np.linalg.norm(found - kernel))
+    return errors
 
 
 def _network() -> Any:

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 from tinyeff.zoo.architectures import Architecture
-from tinyeff.zoo.blocks import Classes, Conv, Flatten, Full, FusedInverted, Inverted, Pool, Row
-from tinyeff.zoo.blocks.attention import MobileAttention
+from tinyeff.zoo.blocks import Classes, Conv, Flatten, Full, Inverted, Pool, Row
 from tinyeff.zoo.blocks.efficient import (
     Asymmetric,
     BigLittle,
@@ -19,7 +18,6 @@ from tinyeff.zoo.blocks.efficient import (
     TwiceDepthwise,
 )
 from tinyeff.zoo.blocks.joined import Norm, Pooling
-from tinyeff.zoo.blocks.mobile import UniversalInverted
 from tinyeff.zoo.layers import Pair
 
 GHOST, CIFAR = "Han et al. 2020", (32, 32, 3)
@@ -115,87 +113,6 @@ _AVG = (
     (3, 2, 6, 192), (5, 1, 4, 192), (5, 1, 4, 192), (5, 1, 4, 192),
 )
 
-MOBILENET_V4_CONV_LARGE = Architecture(
-    "mobilenet_v4_conv_large", "MobileNetV4", "Qin et al. 2024", (
-        Conv(24, 3, 2),
-        FusedInverted(48, 1, 2, 3, 4),
-        #                 c  n  s  k1 k2 e
-        UniversalInverted(96, 1, 2, 3, 5, 4),
-        UniversalInverted(96, 1, 1, 3, 3, 4),
-        UniversalInverted(192, 1, 2, 3, 5, 4),
-        UniversalInverted(192, 3, 1, 3, 3, 4),
-        UniversalInverted(192, 1, 1, 3, 5, 4),
-        UniversalInverted(192, 5, 1, 5, 3, 4),
-        UniversalInverted(192, 1, 1, 3, 0, 4),
-        UniversalInverted(512, 1, 2, 5, 5, 4),
-        UniversalInverted(512, 3, 1, 5, 5, 4),
-        UniversalInverted(512, 1, 1, 5, 0, 4),
-        UniversalInverted(512, 1, 1, 5, 3, 4),
-        UniversalInverted(512, 2, 1, 5, 0, 4),
-        UniversalInverted(512, 1, 1, 5, 3, 4),
-        UniversalInverted(512, 1, 1, 5, 5, 4),
-        UniversalInverted(512, 3, 1, 5, 0, 4),
-        Conv(960),
-        Pool(keep=True),
-        Conv(1280, at_least=1),
-        Pool(),
-        Classes(),
-    ), (384, 384, 3))
-
-
-def _hybrid_medium() -> tuple[Row, ...]:
-    u, near, far = _scaled, MobileAttention(160, 1, 1, 4, 64, 2), MobileAttention(256, 1, 1, 4, 64)
-    return (
-        Conv(32, 3, 2),
-        FusedInverted(48, 1, 2, 3, 4),
-        # c  n  s  k1 k2 e
-        u(80, 1, 2, 3, 5, 4),
-        u(80, 1, 1, 3, 3, 2),
-        u(160, 1, 2, 3, 5, 6), u(160, 1, 1, 0, 0, 2), u(160, 1, 1, 3, 3, 4), u(160, 1, 1, 3, 5, 4),
-        near, u(160, 1, 1, 3, 3, 4),
-        near, u(160, 1, 1, 3, 0, 4),
-        near, u(160, 1, 1, 3, 3, 4),
-        near, u(160, 1, 1, 3, 0, 4),
-        u(256, 1, 2, 5, 5, 6), u(256, 1, 1, 5, 5, 4), u(256, 2, 1, 3, 5, 4), u(256, 1, 1, 0, 0, 2),
-        u(256, 1, 1, 3, 5, 2), u(256, 1, 1, 0, 0, 2), u(256, 1, 1, 0, 0, 4),
-        far, u(256, 1, 1, 3, 0, 4),
-        far, u(256, 1, 1, 5, 5, 4),
-        far, u(256, 1, 1, 5, 0, 4),
-        far, u(256, 1, 1, 5, 0, 4),
-        *_V4_TOP,
-    )
-
-
-def _hybrid_large() -> tuple[Row, ...]:
-    u, near, far = _scaled, MobileAttention(192, 1, 1, 8, 48, 2), MobileAttention(512, 1, 1, 8, 64)
-    return (
-        Conv(24, 3, 2),
-        FusedInverted(48, 1, 2, 3, 4),
-        # c  n  s  k1 k2 e
-        u(96, 1, 2, 3, 5, 4),
-        u(96, 1, 1, 3, 3, 4),
-        u(192, 1, 2, 3, 5, 4), u(192, 3, 1, 3, 3, 4), u(192, 1, 1, 3, 5, 4), u(192, 2, 1, 5, 3, 4),
-        near, u(192, 1, 1, 5, 3, 4),
-        near, u(192, 1, 1, 5, 3, 4),
-        near, u(192, 1, 1, 5, 3, 4),
-        near, u(192, 1, 1, 3, 0, 4),
-        u(512, 4, 2, 5, 5, 4), u(512, 1, 1, 5, 0, 4), u(512, 1, 1, 5, 3, 4), u(512, 2, 1, 5, 0, 4),
-        u(512, 1, 1, 5, 3, 4), u(512, 1, 1, 5, 5, 4),
-        far, u(512, 1, 1, 5, 0, 4),
-        far, u(512, 1, 1, 5, 0, 4),
-        far, u(512, 1, 1, 5, 0, 4),
-        far, u(512, 1, 1, 5, 0, 4),
-        *_V4_TOP,
-    )
-
-
-def _scaled(c: int, n: int, s: int, k1: int, k2: int, e: float) -> UniversalInverted:
-    return UniversalInverted(c, n, s, k1, k2, e, scaled=True)
-
-
-_V4_TOP = (Conv(960), Pool(keep=True), Conv(1280, at_least=1), Pool(), Classes())
-
-
 def _stages(name: str, family: str, source: str, *stages: Row, stem: int = 16) -> Architecture:
     """A small network for images of 32 x 32: stem, stages, classifier."""
     return Architecture(name, family, source, (
@@ -218,11 +135,6 @@ ARCHITECTURES = (
     _condensenet(8),
     *(_multi(f"multihardware_{name}_{width}", blocks, width)
       for name, blocks in (("max", _MAX), ("avg", _AVG)) for width in (1.0, 1.5)),
-    MOBILENET_V4_CONV_LARGE,
-    Architecture("mobilenet_v4_hybrid_medium", "MobileNetV4", "Qin et al. 2024", _hybrid_medium(),
-                 (256, 256, 3)),
-    Architecture("mobilenet_v4_hybrid_large", "MobileNetV4", "Qin et al. 2024", _hybrid_large(),
-                 (384, 384, 3), activation="gelu"),
     _stages("shiftnet_20", "Shift", "Wu et al. 2018",
             Shifted(16, 3, 1), Shifted(32, 3, 2), Shifted(64, 3, 2)),
     _stages("active_shiftnet_20", "Shift", "Jeon and Kim 2018",

@@ -20,6 +20,7 @@ from tinyeff.zoo.blocks import (
     Squeeze,
     UniversalInverted,
 )
+from tinyeff.zoo.blocks.attention import MobileAttention
 
 
 def _v1(direct: bool) -> tuple[Row, ...]:
@@ -109,6 +110,9 @@ def _minimalistic(full: Architecture) -> Architecture:
     return replace(full, name=f"{full.name}_minimalistic", rows=rows, activation="relu")
 
 
+_V4_TOP: tuple[Row, ...] = (
+    Conv(960), Pool(keep=True), Conv(1280, at_least=1), Flatten(), Classes())
+
 MOBILENET_V4_CONV_SMALL = Architecture(
     "mobilenet_v4_conv_small", "MobileNetV4", "Qin et al. 2024", (
         Conv(32, 3, 2, at_least=1),
@@ -125,11 +129,7 @@ MOBILENET_V4_CONV_SMALL = Architecture(
         UniversalInverted(128, 1, 1, 0, 5, 4),
         UniversalInverted(128, 1, 1, 0, 5, 3),
         UniversalInverted(128, 2, 1, 0, 3, 4),
-        Conv(960),
-        Pool(keep=True),
-        Conv(1280, at_least=1),
-        Flatten(),
-        Classes(),
+        *_V4_TOP,
     ))
 
 MOBILENET_V4_CONV_MEDIUM = Architecture(
@@ -155,12 +155,81 @@ MOBILENET_V4_CONV_MEDIUM = Architecture(
         UniversalInverted(256, 1, 1, 5, 5, 4),
         UniversalInverted(256, 2, 1, 0, 0, 4),
         UniversalInverted(256, 1, 1, 5, 0, 2),
-        Conv(960),
-        Pool(keep=True),
-        Conv(1280, at_least=1),
-        Flatten(),
-        Classes(),
+        *_V4_TOP,
     ), (256, 256, 3))
+
+MOBILENET_V4_CONV_LARGE = Architecture(
+    "mobilenet_v4_conv_large", "MobileNetV4", "Qin et al. 2024", (
+        Conv(24, 3, 2),
+        FusedInverted(48, 1, 2, 3, 4),
+        #                 c  n  s  k1 k2 e
+        UniversalInverted(96, 1, 2, 3, 5, 4),
+        UniversalInverted(96, 1, 1, 3, 3, 4),
+        UniversalInverted(192, 1, 2, 3, 5, 4),
+        UniversalInverted(192, 3, 1, 3, 3, 4),
+        UniversalInverted(192, 1, 1, 3, 5, 4),
+        UniversalInverted(192, 5, 1, 5, 3, 4),
+        UniversalInverted(192, 1, 1, 3, 0, 4),
+        UniversalInverted(512, 1, 2, 5, 5, 4),
+        UniversalInverted(512, 3, 1, 5, 5, 4),
+        UniversalInverted(512, 1, 1, 5, 0, 4),
+        UniversalInverted(512, 1, 1, 5, 3, 4),
+        UniversalInverted(512, 2, 1, 5, 0, 4),
+        UniversalInverted(512, 1, 1, 5, 3, 4),
+        UniversalInverted(512, 1, 1, 5, 5, 4),
+        UniversalInverted(512, 3, 1, 5, 0, 4),
+        *_V4_TOP,
+    ), (384, 384, 3))
+
+
+def _hybrid_medium() -> tuple[Row, ...]:
+    u, near, far = _scaled, MobileAttention(160, 1, 1, 4, 64, 2), MobileAttention(256, 1, 1, 4, 64)
+    return (
+        Conv(32, 3, 2),
+        FusedInverted(48, 1, 2, 3, 4),
+        # c  n  s  k1 k2 e
+        u(80, 1, 2, 3, 5, 4),
+        u(80, 1, 1, 3, 3, 2),
+        u(160, 1, 2, 3, 5, 6), u(160, 1, 1, 0, 0, 2), u(160, 1, 1, 3, 3, 4), u(160, 1, 1, 3, 5, 4),
+        near, u(160, 1, 1, 3, 3, 4),
+        near, u(160, 1, 1, 3, 0, 4),
+        near, u(160, 1, 1, 3, 3, 4),
+        near, u(160, 1, 1, 3, 0, 4),
+        u(256, 1, 2, 5, 5, 6), u(256, 1, 1, 5, 5, 4), u(256, 2, 1, 3, 5, 4), u(256, 1, 1, 0, 0, 2),
+        u(256, 1, 1, 3, 5, 2), u(256, 1, 1, 0, 0, 2), u(256, 1, 1, 0, 0, 4),
+        far, u(256, 1, 1, 3, 0, 4),
+        far, u(256, 1, 1, 5, 5, 4),
+        far, u(256, 1, 1, 5, 0, 4),
+        far, u(256, 1, 1, 5, 0, 4),
+        *_V4_TOP,
+    )
+
+
+def _hybrid_large() -> tuple[Row, ...]:
+    u, near, far = _scaled, MobileAttention(192, 1, 1, 8, 48, 2), MobileAttention(512, 1, 1, 8, 64)
+    return (
+        Conv(24, 3, 2),
+        FusedInverted(48, 1, 2, 3, 4),
+        # c  n  s  k1 k2 e
+        u(96, 1, 2, 3, 5, 4),
+        u(96, 1, 1, 3, 3, 4),
+        u(192, 1, 2, 3, 5, 4), u(192, 3, 1, 3, 3, 4), u(192, 1, 1, 3, 5, 4), u(192, 2, 1, 5, 3, 4),
+        near, u(192, 1, 1, 5, 3, 4),
+        near, u(192, 1, 1, 5, 3, 4),
+        near, u(192, 1, 1, 5, 3, 4),
+        near, u(192, 1, 1, 3, 0, 4),
+        u(512, 4, 2, 5, 5, 4), u(512, 1, 1, 5, 0, 4), u(512, 1, 1, 5, 3, 4), u(512, 2, 1, 5, 0, 4),
+        u(512, 1, 1, 5, 3, 4), u(512, 1, 1, 5, 5, 4),
+        far, u(512, 1, 1, 5, 0, 4),
+        far, u(512, 1, 1, 5, 0, 4),
+        far, u(512, 1, 1, 5, 0, 4),
+        far, u(512, 1, 1, 5, 0, 4),
+        *_V4_TOP,
+    )
+
+
+def _scaled(c: int, n: int, s: int, k1: int, k2: int, e: float) -> UniversalInverted:
+    return UniversalInverted(c, n, s, k1, k2, e, scaled=True)
 
 
 def _mobilenext(name: str, identity: float = 1.0, plain: bool = False) -> Architecture:
@@ -191,6 +260,11 @@ ARCHITECTURES = (
     _minimalistic(MOBILENET_V3_LARGE),
     MOBILENET_V4_CONV_SMALL,
     MOBILENET_V4_CONV_MEDIUM,
+    MOBILENET_V4_CONV_LARGE,
+    Architecture("mobilenet_v4_hybrid_medium", "MobileNetV4", "Qin et al. 2024", _hybrid_medium(),
+                 (256, 256, 3)),
+    Architecture("mobilenet_v4_hybrid_large", "MobileNetV4", "Qin et al. 2024", _hybrid_large(),
+                 (384, 384, 3), activation="gelu"),
     _mobilenext("mobilenext"),
     _mobilenext("mobilenext_identity_1_2", 1 / 2),
     _mobilenext("mobilenext_identity_1_3", 1 / 3),
