@@ -41,7 +41,7 @@ def job(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     reports["dead_channels"] = _measured(*_dead_channels())
     reports["errors"] = {name: _refused(model, name) for name in ("fraction", "energy", "classes")}
     for name in NAMES:
-        if name != "ResponseNormalization":
+        if hasattr(layer_class(name), "plain_weights"):
             reports[name] = _own_layer(name, folder)
     for stride in (1, 2):
         reports[f"pointwise_then_3x3_stride_{stride}"] = _deployed(_in_a_row(stride))

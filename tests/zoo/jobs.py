@@ -32,8 +32,13 @@ def settle(model: Any, samples: Any) -> None:
 
 def job(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     """Build, settle, deploy and convert each network of task["networks"]."""
-    return {name: one(folder / name, **arguments)
-            for name, arguments in task["networks"].items()}
+    reports = {}
+    for name, arguments in task["networks"].items():
+        try:
+            reports[name] = one(folder / name, **arguments)
+        except Exception as error:  # of one network only: the others are looked at all the same
+            reports[name] = {"error": f"{type(error).__name__}: {error}"}
+    return reports
 
 
 def one(folder: Path, name: str, **scale: Any) -> dict[str, Any]:

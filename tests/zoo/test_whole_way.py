@@ -140,9 +140,15 @@ class Networks:
             "networks": {name: {"name": name, **scale} for name, scale in cases}}, "networks")
         self.int8: Callable[[str], Graph] = cache(self._int8)
 
+    def report(self, name: str) -> dict[str, Any]:
+        """What was seen while the network was built."""
+        report: dict[str, Any] = self.reports[name]
+        assert "error" not in report, report["error"]
+        return report
+
     def float(self, name: str) -> Graph:
         """The network as the reader has it, before simplification."""
-        report = self.reports[name]
+        report = self.report(name)
         flatbuffer = (self._folder / name / "model.tflite").read_bytes()
         return parse(arrange(flatbuffer, report["inputs"], report["outputs"], name), name)
 
@@ -153,19 +159,27 @@ class Networks:
         return pipeline.simplify(pipeline.quantize(graph, (samples[:, None],)))
 
 
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Networks:
-    return Networks(SAMPLE, tmp_path_factory.mktemp("sample"))
+def asked_for(request: pytest.FixtureRequest, cases: tuple[Case, ...]) -> tuple[Case, ...]:
+    """The cases that a selected test names: with -k the others need not be built."""
+    given = [value for item in request.session.items if isinstance(item, pytest.Function)
+             and hasattr(item, "callspec") for value in item.callspec.params.values()]
+    wanted = {value[0] if isinstance(value, tuple) else value for value in given}
+    return tuple(case for case in cases if case[0] in wanted)
 
 
 @pytest.fixture(scope="module")
-def rest(tmp_path_factory: pytest.TempPathFactory) -> Networks:
-    return Networks(REST, tmp_path_factory.mktemp("rest"))
+def sample(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Networks:
+    return Networks(asked_for(request, SAMPLE), tmp_path_factory.mktemp("sample"))
 
 
 @pytest.fixture(scope="module")
-def second(tmp_path_factory: pytest.TempPathFactory) -> Networks:
-    return Networks(SECOND, tmp_path_factory.mktemp("second"))
+def rest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Networks:
+    return Networks(asked_for(request, REST), tmp_path_factory.mktemp("rest"))
+
+
+@pytest.fixture(scope="module")
+def second(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Networks:
+    return Networks(asked_for(request, SECOND), tmp_path_factory.mktemp("second"))
 
 
 def names(cases: tuple[Case, ...]) -> list[str]:
@@ -180,7 +194,7 @@ def test_every_family_goes_the_whole_way() -> None:
 def check_keras(networks: Networks, case: Case) -> None:
     """Keras' own counts, and that deployment changes nothing but the form."""
     name, scale = case
-    report = networks.reports[name]
+    report = networks.report(name)
     assert report["parameters"] == zoo.network(name, **scale).parameters
     deployed = zoo.network(name, **scale, deployed=True).parameters
     if name in REDUNDANT:

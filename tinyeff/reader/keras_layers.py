@@ -8,11 +8,32 @@ of ordinary layers need no such class: `deploy` finds them by structure.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
-NAMES = ("DepthwiseOverConv2D", "DiracConv2D", "ResponseNormalization", "TrivialConv2D")
+import numpy as np
+
+from tinyeff.ir import Array
+
+NAMES = ("AdderConv2D", "DepthwiseOverConv2D", "DiracConv2D", "PositionBias",
+         "ResponseNormalization", "TrivialConv2D")
 PACKAGE = "tinyeff"
+
+
+def distances(keys: tuple[int, int], stride: int = 1) -> Array:
+    """(queries, keys) -> the number of their distance along rows and columns.
+
+    Keys lie on a grid of `keys` (rows, columns), queries on every `stride`-th pixel of it. There
+    are rows * columns distances.
+    """
+    def grid(step: int) -> Array:
+        axes = (np.arange(0, n, step) for n in keys)
+        return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2)
+
+    apart = np.abs(grid(stride)[:, None] - grid(1)[None])
+    numbers: Array = apart[..., 0] * keys[1] + apart[..., 1]
+    return numbers
 
 
 def layer_class(name: str) -> Any:
@@ -22,6 +43,10 @@ def layer_class(name: str) -> Any:
     "TrivialConv2D": W + I, the shortcut in the kernel, not trained (Ding et al. 2021, table 7).
     "DepthwiseOverConv2D": a depthwise kernel over each window, then the convolution's own (DO-Conv,
     Cao et al. 2022, equation 3, with D_mul = rows * columns).
+    "AdderConv2D": minus the sum of |x - w| over each window (Chen et al. 2020, equation 2); trains
+    with that paper's gradients. Arguments (filters, kernel_size, strides, padding).
+    "PositionBias": arguments (keys, stride); a learned number per head and distance of pixels, to
+    scores (batch, heads, queries, keys) of keys on a grid of `keys` (rows, columns).
     "ResponseNormalization": arguments (radius, k, alpha, beta); x / (k + alpha * sum of x^2)^beta
     over the `radius` channels on either side (Krizhevsky et al. 2012, section 3.3).
     """
@@ -130,6 +155,84 @@ def layer_classes() -> dict[str, Any]:
         def get_config(self) -> dict[str, Any]:
             return {**super().get_config(), **self.settings}
 
+    @keras.saving.register_keras_serializable(PACKAGE)
+    class AdderConv2D(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(self, filters: int, kernel_size: Any = 3, strides: Any = 1,
+                     padding: str = "same", **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.filters, self.padding = filters, padding
+            self.kernel_size, self.strides = (
+                (n, n) if isinstance(n, int) else tuple(n) for n in (kernel_size, strides))
+
+        def build(self, input_shape: Any) -> None:
+            taps = self.kernel_size[0] * self.kernel_size[1] * int(input_shape[-1])
+            self.kernel = self.add_weight(shape=(self.filters, taps), name="kernel",
+                                          initializer=keras.initializers.RandomNormal(0.0, 1.0))
+
+        def call(self, inputs: Any, training: bool | None = None) -> Any:
+            windows = self.windows(inputs)
+            apart = ops.abs(windows - self.kernel)
+            if training:
+                # Equations 5 and 6: differences for the kernel, clipped ones for the input, where
+                # the derivative of |x - w| would be no more than a sign.
+                kernel, stop = self.kernel, ops.stop_gradient
+                far, near = stop(windows) - kernel, windows - stop(kernel)
+                clipped = ops.clip(near, -1, 1)
+                extra = far * far / 2 + near * stop(clipped)
+                apart = stop(apart - extra) + extra
+            # A mean and a factor, since int8 sums over many taps have no exact reference.
+            y = ops.mean(apart, -1) * -float(self.kernel.shape[-1])
+            return ops.reshape(y, (-1, *self.compute_output_shape(inputs.shape)[1:]))
+
+        def windows(self, x: Any) -> Any:
+            """(batch, pixels of the output, 1, taps)."""
+            out = self.compute_output_shape(x.shape)[1:3]
+            sides = [(0, 0), (0, 0), (0, 0), (0, 0)]
+            if self.padding == "same":
+                for axis, (n, k, s) in enumerate(zip(out, self.kernel_size, self.strides,
+                                                     strict=True), 1):
+                    total = max((n - 1) * s + k - x.shape[axis], 0)
+                    sides[axis] = (total // 2, total - total // 2)
+            x = ops.pad(x, sides) if any(map(any, sides)) else x
+            ends = [(n - 1) * s + 1 for n, s in zip(out, self.strides, strict=True)]
+            (rows, columns), (down, right) = self.kernel_size, self.strides
+            taps = [x[:, i:i + ends[0]:down, j:j + ends[1]:right]
+                    for i in range(rows) for j in range(columns)]
+            joined = ops.concatenate(taps, -1) if len(taps) > 1 else taps[0]
+            return ops.reshape(joined, (-1, out[0] * out[1], 1, self.kernel.shape[-1]))
+
+        def compute_output_shape(self, input_shape: Any) -> Any:
+            if self.padding == "same":
+                rows, columns = (-(-n // s) for n, s in zip(input_shape[1:3], self.strides,
+                                                            strict=True))
+            else:
+                rows, columns = ((n - k) // s + 1 for n, k, s in zip(
+                    input_shape[1:3], self.kernel_size, self.strides, strict=True))
+            return (input_shape[0], rows, columns, self.filters)
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "filters": self.filters, "padding": self.padding,
+                    "kernel_size": list(self.kernel_size), "strides": list(self.strides)}
+
+    @keras.saving.register_keras_serializable(PACKAGE)
+    class PositionBias(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(self, keys: Any, stride: int = 1, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.keys, self.stride = tuple(keys), stride
+
+        def build(self, input_shape: Any) -> None:
+            self.numbers = self.add_weight(shape=(int(input_shape[1]), math.prod(self.keys)),
+                                           initializer="zeros", name="numbers")
+
+        def call(self, inputs: Any) -> Any:
+            return inputs + ops.take(self.numbers, distances(self.keys, self.stride), 1)
+
+        def compute_output_shape(self, input_shape: Any) -> Any:
+            return input_shape
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "keys": list(self.keys), "stride": self.stride}
+
     def dirac(shape: Any) -> Any:
         rows, columns, channels, filters = shape
         eye = ops.eye(channels, filters)[None, None]
@@ -137,4 +240,5 @@ def layer_classes() -> dict[str, Any]:
                              (columns // 2, columns - 1 - columns // 2), (0, 0), (0, 0)))
 
     return {c.__name__: c for c in (
-        DepthwiseOverConv2D, DiracConv2D, ResponseNormalization, TrivialConv2D)}
+        AdderConv2D, DepthwiseOverConv2D, DiracConv2D, PositionBias, ResponseNormalization,
+        TrivialConv2D)}

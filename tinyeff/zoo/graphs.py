@@ -35,6 +35,7 @@ from tinyeff.ops.strided_slice import StridedSliceAttrs
 from tinyeff.ops.transpose import TransposeAttrs
 from tinyeff.ops.transpose_conv import TransposeConvAttrs
 from tinyeff.zoo import layers as kinds
+from tinyeff.zoo import token_layers as tokens
 from tinyeff.zoo.layers import Layer, Network, Shape
 
 FUSED = {"relu": "relu", "relu6": "relu6", "hard_sigmoid": "relu6"}
@@ -140,7 +141,7 @@ class _Writer:
                                 ElementwiseAttrs(function))
             case kinds.Affine() | kinds.ResponseNorm() | kinds.TransposedConv():
                 return self._rarer(kind, inputs[0], shapes[0], layer.shape)
-            case kinds.Attention():
+            case tokens.Attention():
                 return self._attention(kind, inputs, shapes, layer.shape)
             case _:
                 return self._moved(kind, inputs[0], shapes[0], layer.shape)
@@ -166,7 +167,7 @@ class _Writer:
         raise AssertionError(kind)
 
     def _attention(
-        self, kind: kinds.Attention, inputs: list[int], shapes: tuple[Shape, ...], result: Shape
+        self, kind: tokens.Attention, inputs: list[int], shapes: tuple[Shape, ...], result: Shape
     ) -> int:
         query, key, value = shapes
         keys = key[0] * key[1]

@@ -12,6 +12,7 @@ from typing import Any
 from tinyeff.errors import MissingProgramError
 from tinyeff.worker import HOW_TO_GET
 from tinyeff.zoo import layers as kinds
+from tinyeff.zoo import token_layers as tokens
 from tinyeff.zoo.layers import Kind, Network, Shape
 
 
@@ -116,13 +117,52 @@ def _rarer(keras: Any, kind: Kind, inputs: list[Any], shape: Shape, name: str) -
         case kinds.TransposedConv():
             return layers.Conv2DTranspose(kind.filters, kind.factor, kind.factor,
                                           use_bias=kind.bias, name=name)(x)
-        case kinds.ResponseNorm():
-            from tinyeff.reader.keras_layers import layer_class
+    return _of_tokens(keras, kind, inputs, shape, name)
 
+
+def _of_tokens(keras: Any, kind: Kind, inputs: list[Any], shape: Shape, name: str) -> Any:
+    """The layers of attention and of additions."""
+    layers, x = keras.layers, inputs[0]
+    match kind:
+        case tokens.Attention():
+            return _attention(keras, kind, inputs, shape, name)
+        case tokens.ToHeads():
+            rows, columns, channels = x.shape[1:]
+            split = (rows * columns, kind.heads, channels // kind.heads)
+            x = layers.Reshape(split, name=f"{name}_split")(x)
+            return layers.Permute((2, 3, 1) if kind.exchanged else (2, 1, 3), name=name)(x)
+        case tokens.FromHeads():
+            x = layers.Permute((2, 1, 3), name=f"{name}_exchange")(x)
+            return layers.Reshape(shape, name=name)(x)
+        case tokens.Product():
+            return keras.ops.matmul(*inputs)
+        case tokens.Permuted():
+            return layers.Permute(tuple(i + 1 for i in kind.axes), name=name)(x)
+        case tokens.Subtract():
+            return layers.Subtract(name=name)(inputs)
+        case tokens.Standardized():
+            ops = keras.ops
+            centred = ops.subtract(x, ops.mean(x, -1, keepdims=True))
+            variance = ops.mean(ops.multiply(centred, centred), -1, keepdims=True)
+            return ops.multiply(centred, ops.rsqrt(ops.add(variance, kind.epsilon)))
+        case tokens.Gains():
+            return layers.DepthwiseConv2D(1, depthwise_initializer="ones", name=name)(x)
+    return _own(kind, x, name)
+
+
+def _own(kind: Kind, x: Any, name: str) -> Any:
+    """The layers that Keras has nothing like."""
+    from tinyeff.reader.keras_layers import layer_class
+
+    match kind:
+        case kinds.ResponseNorm():
             return layer_class("ResponseNormalization")(
                 kind.size // 2, kind.k, kind.alpha, kind.beta, name=name)(x)
-        case kinds.Attention():
-            return _attention(keras, kind, inputs, shape, name)
+        case tokens.PositionBias():
+            return layer_class("PositionBias")(kind.keys, kind.stride, name=name)(x)
+        case tokens.Adder():
+            return layer_class("AdderConv2D")(kind.filters, kind.kernel, kind.stride, kind.padding,
+                                              name=name)(x)
     raise AssertionError(kind)
 
 
@@ -135,7 +175,7 @@ def _offset(keras: Any, kind: kinds.Offset, x: Any, name: str) -> Any:
 
 
 def _attention(
-    keras: Any, kind: kinds.Attention, inputs: list[Any], shape: Shape, name: str
+    keras: Any, kind: tokens.Attention, inputs: list[Any], shape: Shape, name: str
 ) -> Any:
     """Heads are rows of one matrix of queries, since key and value are shared."""
     query, key, value = inputs

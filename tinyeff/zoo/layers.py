@@ -238,24 +238,6 @@ class ChannelScale(Kind):
 
 
 @dataclass(frozen=True)
-class Attention(Kind):
-    """softmax(Q K^T / sqrt(d)) V of maps: `heads` queries per pixel, one key and one value."""
-
-    heads: int
-
-    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
-        """The query's pixels, `heads` times the value's channels."""
-        query, _, value = inputs
-        return (*query[:2], self.heads * value[-1])
-
-    def macs(self, inputs: tuple[Shape, ...]) -> int:
-        """Both products of matrices."""
-        query, key, value = inputs
-        rows = query[0] * query[1] * self.heads
-        return rows * key[0] * key[1] * (key[-1] + value[-1])
-
-
-@dataclass(frozen=True)
 class Affine(Kind):
     """scale * x + offset."""
 

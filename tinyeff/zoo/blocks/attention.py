@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tinyeff.zoo import layers as kinds
+from tinyeff.zoo import token_layers as tokens
 from tinyeff.zoo.blocks.base import Repeated
 from tinyeff.zoo.builder import Builder
 
@@ -27,7 +28,7 @@ class MobileAttention(Repeated):
         y = net.norm(x)
         query = net.conv(y, self.heads * self.d, act="none", norm=False)
         key, value = (self._projected(net, y) for _ in range(2))
-        y = net.add(kinds.Attention(self.heads), query, key, value)
+        y = net.add(tokens.Attention(self.heads), query, key, value)
         y = net.conv(y, net.width(self.c), act="none", norm=False)
         return net.residual(x, net.scaled(y))
 

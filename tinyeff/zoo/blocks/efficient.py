@@ -165,8 +165,9 @@ class Asymmetric(Repeated):
 
     def block(self, net: Builder, x: int, stride: int) -> int:
         """Columns, rows, channels; added where the shape stays."""
-        y = net.depthwise(x, (self.k, 1), (stride, 1), "none")
-        y = net.depthwise(y, (1, self.k), (1, stride))
+        # TensorFlow has no depthwise convolution whose strides differ: the second has both.
+        y = net.depthwise(x, (self.k, 1), 1, "none")
+        y = net.depthwise(y, (1, self.k), stride)
         y = net.conv(y, net.width(self.c), act="none")
         return net.act(net.residual(x, y) if stride == 1 else y)
 
