@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT-0 */
-/* Operands of elementwise kernels: rows of an activation, or a constant; of the output's shape, or
- * one pixel for all pixels, or one value for all. */
+/* Operands of elementwise kernels: rows of an activation, or a constant; of the output's rows, pixels
+ * and channels, or with one of them for all. */
 #ifndef TE_OPERAND_H
 #define TE_OPERAND_H
 
@@ -8,7 +8,7 @@
 
 typedef struct {
     const int8_t *constant; /* null where rows are handed in */
-    int32_t row;            /* of a constant: values from one row to the next, 0 where all share */
+    int32_t row;            /* values from one row to the next, 0 where all share one */
     int32_t pitch;          /* values from one pixel to the next, 0 where all share one */
     int32_t step;           /* values from one channel to the next, 0 where all share one */
 } te_operand;
@@ -19,7 +19,7 @@ static inline int32_t te_operand_rows(const te_operand *o, int32_t n_rows)
     if (o->constant != NULL) {
         return 0;
     }
-    return o->pitch == 0 ? 1 : n_rows;
+    return o->row == 0 ? 1 : n_rows;
 }
 
 /* The operand's values at column x0 of output row y + r. */
@@ -29,7 +29,7 @@ static inline const int8_t *te_operand_at(const te_operand *o, const int8_t *con
     if (o->constant != NULL) {
         return o->constant + (y + r) * o->row + x0 * o->pitch;
     }
-    return o->pitch == 0 ? in_rows[0] : in_rows[r] + (x0 - in_x0) * o->pitch;
+    return in_rows[o->row == 0 ? 0 : r] + (x0 - in_x0) * o->pitch;
 }
 
 #endif

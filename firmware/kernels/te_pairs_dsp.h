@@ -20,7 +20,7 @@ typedef struct {
 
 static inline int32_t te_operand_is_dense(const te_operand *o, int32_t channels)
 {
-    return o->step == 0 || o->pitch == channels;
+    return o->step == 0 ? o->pitch == 0 : o->pitch == channels;
 }
 
 static inline void te_for_runs(const te_pairs *p, te_run_fn *run, const void *params,

@@ -14,8 +14,15 @@ from tinyeff.worker import main
 
 
 def settle(model: Any, samples: Any) -> None:
-    """Give batch normalization the statistics of `samples`, and any gamma and beta."""
+    """Give batch normalization the statistics of `samples`, and any gamma and beta.
+
+    What begins as an addition of 0 or a factor of 1 gets any weights too, or the converter would
+    leave it out.
+    """
     rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if layer.name.startswith(("gains", "positionbias")):
+            layer.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
     norms = [x for x in model.layers if type(x).__name__ == "BatchNormalization"]
     for norm in norms:
         norm.momentum = 0.0
@@ -51,8 +58,9 @@ def one(folder: Path, name: str, **scale: Any) -> dict[str, Any]:
     wanted, found = (flat(m(samples[:2], training=False)) for m in (model, plain))
     plain.save(folder / "plain.keras")
     names = keras_job.job(folder, {"path": str(folder / "plain.keras")})
-    trained = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
-    return {**names, "parameters": trained, "parameters_deploy": int(plain.count_params()),
+    trained, deployed = (sum(int(np.prod(v.shape)) for v in m.trainable_variables)
+                         for m in (model, plain))
+    return {**names, "parameters": trained, "parameters_deploy": deployed,
             "largest": float(np.abs(wanted).max()),
             "difference": float(np.abs(wanted - found).max())}
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What elementwise operators of two operands share: shapes, broadcasting, kernel parameters.
 
-An operand is an activation or a constant; it has the output's shape, or is one pixel for all
-pixels, or one value for all. In the kernel these differ in three strides only (te_operand.h).
+An operand is an activation or a constant; it has the output's rows, pixels and channels, or one of
+them for all. In the kernel these differ in three strides only (te_operand.h).
 """
 
 from __future__ import annotations
@@ -40,14 +40,23 @@ class Strides:
 
 
 def strides_of(operand: Tensor, out: Tensor) -> Strides | None:
-    """How an operand of `out` is walked through; None where the kernels cannot."""
+    """How an operand of `out` is walked through; None where the kernels cannot.
+
+    Each of its rows, pixels and channels are those of the output, or one for all.
+    """
     if operand.elements == out.elements:
         return Strides(out.pixels * out.channels, out.channels, 1)
-    if operand.elements == 1:
-        return Strides(0, 0, 0)
-    if operand.elements == operand.channels == out.channels:
-        return Strides(0, 0, 1)
-    return None
+    sizes = ((operand.rows, out.rows), (operand.pixels, out.pixels),
+             (operand.channels, out.channels))
+    if any(mine not in (1, theirs) for mine, theirs in sizes):
+        return None
+    return Strides(operand.pixels * operand.channels * (operand.rows > 1),
+                   operand.channels * (operand.pixels > 1), int(operand.channels > 1))
+
+
+def is_uneven(operand: Tensor, out: Tensor) -> bool:
+    """Whether an operand has less values than `out`, but more than one pixel."""
+    return operand.elements not in (operand.channels, out.elements)
 
 
 def reach_of(operand: Tensor) -> int:
@@ -89,8 +98,8 @@ class Elementwise(Operator[ElementwiseAttrs]):
         yield from o.activation_limits(node.attrs.activation, node.output)
         for operand in (a, b):
             if strides_of(operand, out) is None:
-                yield (f"it broadcasts {operand.shape} to {out.shape}; only one value, or one "
-                       f"value per channel, can be broadcast")
+                yield (f"it broadcasts {operand.shape} to {out.shape}; all but the last two "
+                       "dimensions count as one, and must be all equal or all 1")
         if o.is_int8(a, b, out):
             yield from self.scale_limits(node)
 
@@ -100,15 +109,20 @@ class Elementwise(Operator[ElementwiseAttrs]):
 
     def window(self, node: Node[ElementwiseAttrs], activation: int) -> Window:
         strides = strides_of(node.activations[activation], node.output)
-        return Window() if strides is None or strides.pitch else Window(step=0)
+        return Window() if strides is None or strides.row else Window(step=0)
 
     def columns(self, node: Node[ElementwiseAttrs], activation: int) -> Window:
-        return self.window(node, activation)
+        strides = strides_of(node.activations[activation], node.output)
+        return Window() if strides is None or strides.pitch else Window(step=0)
 
     def variants(self, node: Node[ElementwiseAttrs], target: Target) -> tuple[Variant, ...]:
-        const_bytes = sum(t.size_bytes for t in node.inputs if t is not None and t.is_constant)
+        operands = [t for t in node.inputs if t is not None]
+        const_bytes = sum(t.size_bytes for t in operands if t.is_constant)
+        # A value that several results need must stay until the last of them is written.
+        even = not any(is_uneven(t, node.output) for t in operands)
         return (Variant("portable", const_bytes=const_bytes, code_bytes=self.code_bytes,
-                        cost=self.cycles_per_value * node.output.elements, consumes=1, flat=True),)
+                        cost=self.cycles_per_value * node.output.elements, consumes=int(even),
+                        flat=even),)
 
     def dsp_variant(
         self, node: Node[ElementwiseAttrs], code_bytes: int, cycles_per_value: int
@@ -200,6 +214,10 @@ class Elementwise(Operator[ElementwiseAttrs]):
             ("batch", (3, 4, 5), (1, 1, 5)),
             ("one_pixel", (1, 1, 1, 9), (1, 1, 1, 1)),
             ("with_itself", full, None),
+            ("value_per_pixel", full, (1, 4, 5, 1)),
+            ("value_per_row", (1, 4, 1, 1), full),
+            ("map_for_all_rows", full, (1, 1, 5, 6)),
+            ("rows_and_pixels", (1, 4, 1, 6), (1, 1, 5, 6)),
         ]
         for seed, (name, first, second) in enumerate(shapes):
             for activation in self.fused if name == "same_shape" else ("none",):
@@ -209,7 +227,7 @@ class Elementwise(Operator[ElementwiseAttrs]):
                 yield self._case(g, a, b, activation)
         constants: list[tuple[str, tuple[int, ...], bool]] = [
             ("constant_map", full, False), ("constant_pixel", (6,), True),
-            ("constant_scalar", (), False),
+            ("constant_scalar", (), False), ("constant_values_of_pixels", (5, 1), False),
         ]
         for name, shape, first_is_constant in constants:
             g = GraphBuilder(f"{self.kind.lower()}_{name}")

@@ -14,7 +14,6 @@ import numpy as np
 
 from tinyeff.ir import Array, Graph, Tensor
 from tinyeff.ops import operator as o
-from tinyeff.ops.batch_matmul import BatchMatmulAttrs
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.concatenation import ConcatenationAttrs
 from tinyeff.ops.conv_2d import Conv2DAttrs
@@ -37,6 +36,7 @@ from tinyeff.ops.transpose_conv import TransposeConvAttrs
 from tinyeff.zoo import layers as kinds
 from tinyeff.zoo import token_layers as tokens
 from tinyeff.zoo.layers import Layer, Network, Shape
+from tinyeff.zoo.token_graphs import of_tokens
 
 FUSED = {"relu": "relu", "relu6": "relu6", "hard_sigmoid": "relu6"}
 """Activation -> what the operator before it takes over. A hard sigmoid is relu6(x + 3) / 6."""
@@ -47,10 +47,10 @@ def float_graph(network: Network) -> Graph:
 
     Weights are zeros that take no memory; what is planned does not depend on them.
     """
-    return _Writer(network).graph()
+    return Writer(network).graph()
 
 
-class _Writer:
+class Writer:
     """Writes layers into a GraphBuilder; `values` are the tensors of the layers so far."""
 
     def __init__(self, network: Network) -> None:
@@ -84,18 +84,22 @@ class _Writer:
         graph = self.builder.graph(*(self.values[i] for i in self.network.outputs))
         return replace(graph, inputs=(self.values[0],))
 
-    def _op(self, kind: str, inputs: list[int | None], attrs: object) -> int:
+    def op(self, kind: str, inputs: list[int | None], attrs: object) -> int:
+        """Append an operator of one output."""
         return self.builder.op(kind, inputs, attrs, dtype="float32")
 
-    def _zeros(self, *shape: int) -> int:
+    def zeros(self, *shape: int) -> int:
+        """A constant of float32 that takes no memory."""
         data = np.broadcast_to(np.zeros((), np.float32), shape)
-        return self._constant(data)
+        return self.constant(data)
 
-    def _constant(self, data: Array) -> int:
+    def constant(self, data: Array) -> int:
+        """A constant."""
         return self.builder.add_tensor(Tensor("", data.shape, str(data.dtype), None, data))
 
-    def _integers(self, *values: int) -> int:
-        return self._constant(np.array(values, np.int32))
+    def integers(self, *values: int) -> int:
+        """A constant of int32."""
+        return self.constant(np.array(values, np.int32))
 
     def _write(self, number: int, layer: Layer, function: str) -> int:
         inputs = [self.values[i] for i in layer.inputs]
@@ -107,42 +111,44 @@ class _Writer:
             case kinds.Conv() | kinds.Depthwise():
                 return self._convolution(kind, inputs[0], shapes[0], function)
             case kinds.Dense():
-                weights = self._zeros(kind.units, shapes[0][-1])
-                bias = self._zeros(kind.units) if kind.bias else None
-                return self._op("FULLY_CONNECTED", [inputs[0], weights, bias],
+                weights = self.zeros(kind.units, shapes[0][-1])
+                bias = self.zeros(kind.units) if kind.bias else None
+                return self.op("FULLY_CONNECTED", [inputs[0], weights, bias],
                                 FullyConnectedAttrs(function))
             case kinds.Activation():
                 return self._activation(kind.function, layer.inputs[0], inputs[0])
             case kinds.MaxPool() | kinds.AveragePool():
                 name = "MAX_POOL_2D" if isinstance(kind, kinds.MaxPool) else "AVERAGE_POOL_2D"
-                return self._op(name, [inputs[0]], Pool2DAttrs(
+                return self.op(name, [inputs[0]], Pool2DAttrs(
                     kind.kernel, kind.stride, _padding(kind, shapes[0])))
             case kinds.Add():
                 value = inputs[0]
                 for i, other in enumerate(inputs[1:], 2):
                     last = i == len(inputs)
-                    value = self._op("ADD", [value, other],
+                    value = self.op("ADD", [value, other],
                                      ElementwiseAttrs(function if last else "none"))
                 return value
             case kinds.Multiply():
-                return self._op("MUL", [*inputs], ElementwiseAttrs(function))
+                return self.op("MUL", [*inputs], ElementwiseAttrs(function))
             case kinds.Concat():
-                return self._op("CONCATENATION", [*inputs], ConcatenationAttrs(-1))
+                return self.op("CONCATENATION", [*inputs], ConcatenationAttrs(-1))
             case kinds.GlobalPool() if kind.keep and shapes[0] == layer.shape:
                 return inputs[0]
             case kinds.GlobalPool():
-                return self._op("MEAN", [inputs[0], self._integers(1, 2)],
+                return self.op("MEAN", [inputs[0], self.integers(1, 2)],
                                 MeanAttrs((1, 2), kind.keep))
             case kinds.Dropout():
                 return inputs[0]
             case kinds.Norm():
-                x = self._op("MUL", [inputs[0], self._zeros(shapes[0][-1])], ElementwiseAttrs())
-                return self._op("ADD", [x, self._zeros(shapes[0][-1])],
+                x = self.op("MUL", [inputs[0], self.zeros(shapes[0][-1])], ElementwiseAttrs())
+                return self.op("ADD", [x, self.zeros(shapes[0][-1])],
                                 ElementwiseAttrs(function))
             case kinds.Affine() | kinds.ResponseNorm() | kinds.TransposedConv():
                 return self._rarer(kind, inputs[0], shapes[0], layer.shape)
-            case tokens.Attention():
-                return self._attention(kind, inputs, shapes, layer.shape)
+            case kinds.ChannelScale() | tokens.Gains():
+                return self._gains(inputs[0], shapes[0][-1])
+            case _ if isinstance(kind, tokens.KINDS):
+                return of_tokens(self, kind, inputs, shapes, layer.shape)
             case _:
                 return self._moved(kind, inputs[0], shapes[0], layer.shape)
 
@@ -150,35 +156,25 @@ class _Writer:
         """Layers that few networks have."""
         match kind:
             case kinds.Affine():
-                x = self._op("MUL", [x, self._zeros()], ElementwiseAttrs())
+                x = self.op("MUL", [x, self.zeros()], ElementwiseAttrs())
                 if not kind.offset:
                     return x
-                return self._op("ADD", [x, self._zeros()], ElementwiseAttrs())
+                return self.op("ADD", [x, self.zeros()], ElementwiseAttrs())
             case kinds.ResponseNorm():
-                return self._op("LOCAL_RESPONSE_NORMALIZATION", [x],
+                return self.op("LOCAL_RESPONSE_NORMALIZATION", [x],
                                 LocalResponseNormalizationAttrs(kind.size // 2, kind.k, kind.alpha,
                                                                 kind.beta))
             case kinds.TransposedConv():
                 size, step = (result[0], result[1]), (kind.factor, kind.factor)
-                weights = self._zeros(kind.filters, *step, shape[-1])
-                bias = self._zeros(kind.filters) if kind.bias else None
-                return self._op("TRANSPOSE_CONV", [self._integers(1, *result), weights, x, bias],
+                weights = self.zeros(kind.filters, *step, shape[-1])
+                bias = self.zeros(kind.filters) if kind.bias else None
+                return self.op("TRANSPOSE_CONV", [self.integers(1, *result), weights, x, bias],
                                 TransposeConvAttrs(size, step))
         raise AssertionError(kind)
 
-    def _attention(
-        self, kind: tokens.Attention, inputs: list[int], shapes: tuple[Shape, ...], result: Shape
-    ) -> int:
-        query, key, value = shapes
-        keys = key[0] * key[1]
-        rows = self._reshape(inputs[0], (math.prod(query[:2]) * kind.heads, key[-1]))
-        columns = self._reshape(inputs[1], (keys, key[-1]))
-        values = self._reshape(inputs[2], (keys, value[-1]))
-        scores = self._op("BATCH_MATMUL", [rows, columns], BatchMatmulAttrs(False, True))
-        scores = self._op("MUL", [scores, self._zeros()], ElementwiseAttrs())
-        weights = self._op("SOFTMAX", [scores], SoftmaxAttrs())
-        mixed = self._op("BATCH_MATMUL", [weights, values], BatchMatmulAttrs())
-        return self._reshape(mixed, result)
+    def _gains(self, x: int, channels: int) -> int:
+        weights, bias = self.zeros(1, 1, 1, channels), self.zeros(channels)
+        return self.op("DEPTHWISE_CONV_2D", [x, weights, bias], Conv2DAttrs())
 
     def _convolution(
         self, kind: kinds.Conv | kinds.Depthwise, x: int, shape: Shape, function: str,
@@ -188,30 +184,30 @@ class _Writer:
         channels = shape[-1] if isinstance(kind, kinds.Depthwise) else kind.filters
         # Of an image of one channel a dense convolution is a depthwise one with a multiplier.
         if isinstance(kind, kinds.Depthwise) or shape[-1] == 1:
-            name, weights = "DEPTHWISE_CONV_2D", self._zeros(1, *kind.kernel, channels)
+            name, weights = "DEPTHWISE_CONV_2D", self.zeros(1, *kind.kernel, channels)
         else:
             name = "CONV_2D"
-            weights = self._zeros(channels, *kind.kernel, shape[-1] // kind.groups)
-        return self._op(name, [x, weights, self._zeros(channels)], attrs)
+            weights = self.zeros(channels, *kind.kernel, shape[-1] // kind.groups)
+        return self.op(name, [x, weights, self.zeros(channels)], attrs)
 
     def _activation(self, function: str, layer: int, x: int) -> int:
         fused = layer in self._fused
         if function == "hard_sigmoid":
             if not fused:
-                x = self._op("ADD", [x, self._zeros()], ElementwiseAttrs("relu6"))
-            return self._op("MUL", [x, self._zeros()], ElementwiseAttrs())
+                x = self.op("ADD", [x, self.zeros()], ElementwiseAttrs("relu6"))
+            return self.op("MUL", [x, self.zeros()], ElementwiseAttrs())
         if fused:
             return x
         if function == "silu":
-            return self._op("MUL", [x, self._op("LOGISTIC", [x], PointwiseAttrs())],
+            return self.op("MUL", [x, self.op("LOGISTIC", [x], PointwiseAttrs())],
                             ElementwiseAttrs())
         if function == "softmax":
-            return self._op("SOFTMAX", [x], SoftmaxAttrs())
+            return self.op("SOFTMAX", [x], SoftmaxAttrs())
         if function == "leaky_relu":
-            return self._op("LEAKY_RELU", [x], LeakyReluAttrs(0.2))
+            return self.op("LEAKY_RELU", [x], LeakyReluAttrs(0.2))
         plain = {"relu": "RELU", "gelu": "GELU", "relu6": "RELU6", "sigmoid": "LOGISTIC",
                  "hard_silu": "HARD_SWISH"}
-        return self._op(plain[function], [x], PointwiseAttrs())
+        return self.op(plain[function], [x], PointwiseAttrs())
 
     def _moved(self, kind: kinds.Kind, x: int, shape: Shape, result: Shape) -> int:
         """Layers that compute nothing and move channels only."""
@@ -219,56 +215,58 @@ class _Writer:
             case kinds.Flatten() if shape[:-1] == (1, 1):
                 return x  # what reads it is fully connected, and reads it as a vector
             case kinds.Flatten():
-                return self._reshape(x, result)
+                return self.reshape(x, result)
             case kinds.Slice():
                 zeros = (0,) * len(shape)
                 every = (1 << len(shape)) - 1
                 begin, end = (*zeros, kind.first), (*zeros, kind.last)
                 strides = (1,) * (len(shape) + 1)
-                return self._op("STRIDED_SLICE", [x, *(self._integers(*v)
+                return self.op("STRIDED_SLICE", [x, *(self.integers(*v)
                                                        for v in (begin, end, strides))],
                                 StridedSliceAttrs(begin, end, strides, every, every))
             case kinds.Offset():
                 (up, down), (left, right) = ((max(-n, 0), max(n, 0))
                                              for n in (kind.rows, kind.columns))
-                x = self._padded(x, ((0, 0), (up, down), (left, right), (0, 0)))
+                x = self.padded(x, ((0, 0), (up, down), (left, right), (0, 0)))
                 return self._window(x, (down, right), shape)
             case kinds.Pad():
                 around = (kind.size, kind.size)
-                return self._padded(x, ((0, 0), around, around, (0, 0)))
+                return self.padded(x, ((0, 0), around, around, (0, 0)))
             case kinds.Crop():
                 first = ((shape[0] - kind.rows) // 2, (shape[1] - kind.columns) // 2)
                 return self._window(x, first, result)
             case kinds.Upsample():
                 size = (result[0], result[1])
                 if kind.smooth:
-                    return self._op("RESIZE_BILINEAR", [x, self._integers(*size)],
+                    return self.op("RESIZE_BILINEAR", [x, self.integers(*size)],
                                     ResizeBilinearAttrs(size, half_pixel_centers=True))
-                return self._op("RESIZE_NEAREST_NEIGHBOR", [x, self._integers(*size)],
+                return self.op("RESIZE_NEAREST_NEIGHBOR", [x, self.integers(*size)],
                                 ResizeNearestNeighborAttrs(size))
             case kinds.PadChannels():
-                return self._padded(x, ((0, 0), (0, 0), (0, 0), (0, kind.more)))
+                return self.padded(x, ((0, 0), (0, 0), (0, 0), (0, kind.more)))
             case kinds.Shuffle():
                 pixels, groups = math.prod(shape[:-1]), kind.groups
-                x = self._reshape(x, (pixels, groups, shape[-1] // groups))
-                x = self._op("TRANSPOSE", [x, self._integers(0, 1, 3, 2)],
+                x = self.reshape(x, (pixels, groups, shape[-1] // groups))
+                x = self.op("TRANSPOSE", [x, self.integers(0, 1, 3, 2)],
                              TransposeAttrs((0, 1, 3, 2)))
-                return self._reshape(x, result)
+                return self.reshape(x, result)
         raise AssertionError(kind)
 
-    def _padded(self, x: int, pads: tuple[tuple[int, int], ...]) -> int:
-        return self._op("PAD", [x, self._constant(np.array(pads, np.int32))], PadAttrs(pads))
+    def padded(self, x: int, pads: tuple[tuple[int, int], ...]) -> int:
+        """Zeros around a tensor."""
+        return self.op("PAD", [x, self.constant(np.array(pads, np.int32))], PadAttrs(pads))
 
     def _window(self, x: int, first: tuple[int, int], shape: Shape) -> int:
         begin = (0, *first, 0)
         end = (1, first[0] + shape[0], first[1] + shape[1], shape[2])
         strides = (1, 1, 1, 1)
-        return self._op("STRIDED_SLICE", [x, *(self._integers(*v) for v in (begin, end, strides))],
+        return self.op("STRIDED_SLICE", [x, *(self.integers(*v) for v in (begin, end, strides))],
                         StridedSliceAttrs(begin, end, strides, 0b1001, 0b1001))
 
-    def _reshape(self, x: int, shape: Shape) -> int:
+    def reshape(self, x: int, shape: Shape) -> int:
+        """The same values in another shape, the batch aside."""
         full = (1, *shape)
-        return self._op("RESHAPE", [x, self._integers(*full)], ReshapeAttrs(full))
+        return self.op("RESHAPE", [x, self.integers(*full)], ReshapeAttrs(full))
 
 
 def _padding(kind: kinds.Windowed, shape: Shape) -> Padding:

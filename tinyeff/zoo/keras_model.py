@@ -141,10 +141,14 @@ def _of_tokens(keras: Any, kind: Kind, inputs: list[Any], shape: Shape, name: st
         case tokens.Subtract():
             return layers.Subtract(name=name)(inputs)
         case tokens.Standardized():
-            ops = keras.ops
-            centred = ops.subtract(x, ops.mean(x, -1, keepdims=True))
-            variance = ops.mean(ops.multiply(centred, centred), -1, keepdims=True)
-            return ops.multiply(centred, ops.rsqrt(ops.add(variance, kind.epsilon)))
+            # Layers where Keras' operations would take names that other layers have.
+            ops, times = keras.ops, layers.Multiply
+            mean = ops.mean(x, -1, keepdims=True)
+            centred = layers.Subtract(name=f"{name}_centred")([x, mean])
+            squared = times(name=f"{name}_squared")([centred, centred])
+            variance = layers.Rescaling(1.0, kind.epsilon, name=f"{name}_variance")(
+                ops.mean(squared, -1, keepdims=True))
+            return times(name=name)([centred, ops.rsqrt(variance)])
         case tokens.Gains():
             return layers.DepthwiseConv2D(1, depthwise_initializer="ones", name=name)(x)
     return _own(kind, x, name)

@@ -144,3 +144,8 @@ class Adder(Windowed):
     def parameters(self, inputs: tuple[Shape, ...]) -> int:
         """The kernel."""
         return math.prod(self.kernel) * inputs[0][-1] * self.filters
+
+
+KINDS = (Attention, ToHeads, FromHeads, Product, PositionBias, Permuted, Standardized, Subtract,
+         Adder)
+"""All of them but Gains, which are nothing but a convolution once a network is built."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tinyeff.zoo import layers as kinds
 from tinyeff.zoo import token_layers as tokens
 from tinyeff.zoo.blocks.base import Repeated
 from tinyeff.zoo.builder import Builder

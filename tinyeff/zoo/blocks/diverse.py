@@ -17,7 +17,7 @@ def overparameterized(
 ) -> int:
     """A k x k convolution (depthwise where `c` is None) in the branches that `what` names."""
     if net.deployed or k == 1:
-        y = _single(net, x, c, k, s)
+        y = _single(net, x, c, k, s, what)
     elif what == "asymmetric":
         y = _asymmetric(net, x, c, k, s)
     elif what == "diverse":
@@ -27,10 +27,14 @@ def overparameterized(
     return net.act(y, act)
 
 
-def _single(net: Builder, x: int, c: int | None, k: int, s: int) -> int:
+def _single(net: Builder, x: int, c: int | None, k: int, s: int, what: str) -> int:
+    """The one convolution; with a stride, zeros lie where the branches that it was had them."""
+    padding = "same"
+    if s > 1 and k > 1 and (what == "diverse" or (what == "expanded" and c is not None)):
+        x, padding = net.add(kinds.Pad(k // 2), x), "valid"
     if c is None:
-        return net.depthwise(x, k, s, "none")
-    return net.conv(x, c, k, s, "none")
+        return net.depthwise(x, k, s, "none", padding)
+    return net.conv(x, c, k, s, "none", padding=padding)
 
 
 def _asymmetric(net: Builder, x: int, c: int | None, k: int, s: int) -> int:
@@ -73,7 +77,7 @@ def _diverse(net: Builder, x: int, c: int | None, k: int, s: int) -> int:
 def _expanded(net: Builder, x: int, c: int | None, k: int, s: int) -> int:
     """1x1, k x k, 1x1 in a row, the inner two wider (ExpandNet-CL, Guo et al. 2020)."""
     if c is None:
-        return _single(net, x, c, k, s)
+        return _single(net, x, c, k, s, "")
     wide = 4 * max(c, net.channels(x))
     x = net.add(kinds.Pad(k // 2), x)
     x = net.conv(x, wide, 1, 1, "none", norm=False)

@@ -19,9 +19,13 @@ def scaled(net: Builder, x: int) -> int:
     return net.add(kinds.ChannelScale(1e-5), x)
 
 
-def layer_norm(net: Builder, x: int) -> int:
-    """Layer normalization: each pixel's channels standardized, then a gain and an offset each."""
-    return net.add(tokens.Gains(), net.add(tokens.Standardized(), x))
+def layer_norm(net: Builder, x: int, before_one: bool = False) -> int:
+    """Layer normalization: each pixel's channels standardized, then a gain and an offset each.
+
+    These two are part of the convolution behind them once deployed, if it is the only one.
+    """
+    x = net.add(tokens.Standardized(), x)
+    return x if net.deployed and before_one else net.add(tokens.Gains(), x)
 
 
 def mixed(net: Builder, x: int, ratio: float, between: bool = False) -> int:
@@ -57,7 +61,8 @@ class TokenMixer(Repeated):
         y = attended(net, (query, key, value), self.heads)
         y = net.conv(y, net.channels(x), act="none", norm=False, bias=True)
         x = net.residual(x, net.scaled(y))
-        y = net.conv(layer_norm(net, x), 4 * net.channels(x), act="gelu", norm=False, bias=True)
+        y = net.conv(layer_norm(net, x, True), 4 * net.channels(x), act="gelu", norm=False,
+                     bias=True)
         y = net.conv(y, net.channels(x), act="none", norm=False, bias=True)
         return net.residual(x, net.scaled(y))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from tinyeff.zoo.architectures import Architecture
 from tinyeff.zoo.blocks import Classes, Conv, Flatten, Full, Inverted, Pool, Row
+from tinyeff.zoo.blocks.adder import AdderBasic, ShiftAdd
 from tinyeff.zoo.blocks.efficient import (
     Asymmetric,
     BigLittle,
@@ -141,6 +142,10 @@ ARCHITECTURES = (
             *(Shifted(16 << i, 3, 1 + (i > 0), 3, _LEARNED) for i in range(3))),
     _stages("adscnet_small", "ADSCNet", "Wang et al. 2019",
             Asymmetric(32, 1, 1), Asymmetric(64, 2, 2), Asymmetric(128, 2, 2), stem=32),
+    _stages("adder_resnet_8", "Adder", "Chen et al. 2020",
+            AdderBasic(16, 1, 1), AdderBasic(32, 1, 2), AdderBasic(64, 1, 2)),
+    _stages("shift_add_small", "Adder", "You et al. 2020",
+            ShiftAdd(32), ShiftAdd(32, 2), ShiftAdd(64, 2)),
     _stages("octave_resnet_small", "Octave", "Chen et al. 2019",
             Octave(32, 2, 1), Octave(64, 2, 2), Octave(128, 1, 2)),
     _stages("big_little_small", "Big-little", "Chen et al. 2019b",
