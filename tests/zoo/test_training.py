@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,10 +37,14 @@ def test_redistribution_refuses_what_it_cannot_do() -> None:
         zoo.redistribute(zoo.architecture("mobilenet_v2"), 1)
 
 
-@pytest.mark.slow
-def test_distillation_and_fine_tuning(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     needs("tensorflow")
-    found = run_job("tests.zoo.training_job", tmp_path, {}, "training")
+    return run_job("tests.zoo.training_job", tmp_path_factory.mktemp("trained"), {}, "training")
+
+
+@pytest.mark.slow
+def test_distillation_and_fine_tuning(found: dict[str, Any]) -> None:
     assert found["found"] == pytest.approx(found["expected"], rel=1e-4)
     assert found["losses"][-1] < found["losses"][0]
     assert found["student_moved"] and not found["teacher_moved"]
@@ -48,3 +52,10 @@ def test_distillation_and_fine_tuning(tmp_path: Path) -> None:
     assert found["plain"] == ["InputLayer", "Conv2D", "ReLU", "GlobalAveragePooling2D", "Dense"]
     assert found["softmax"] == [False, True]
     assert "must have the same classes" in found["refused"]
+
+
+@pytest.mark.slow
+def test_multiplied_gradients_train_as_branches_would(found: dict[str, Any]) -> None:
+    apart = found["gradient_multiplier"]
+    assert apart["with"] < 1e-4
+    assert min(apart["without"], apart["untrained"]) > 100 * apart["with"]

@@ -45,6 +45,7 @@ def job(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
         "student_moved": not _same(before, settled),
         "student_moved_by_fine_tuning": not _same(settled, student.get_weights()),
         "plain": [type(layer).__name__ for layer in plain.layers],
+        "gradient_multiplier": _as_if_branched(keras),
         "softmax": [ends_in_softmax(student), ends_in_softmax(teacher)], "refused": refused,
     }
 
@@ -62,6 +63,42 @@ def _loss(ours: Any, theirs: Any, y: Any) -> float:
     hard = -np.log(zoo.soften(ours, 1.0))[np.arange(len(y)), y]
     soft = -(zoo.soften(theirs, TEMPERATURE) * np.log(zoo.soften(ours, TEMPERATURE))).sum(-1)
     return float((hard + WEIGHT * TEMPERATURE ** 2 * soft).mean())
+
+
+def _as_if_branched(keras: Any) -> dict[str, float]:
+    """Scaled branches and one convolution, trained alike: how far their outputs are apart."""
+    layers = keras.layers
+    rng = np.random.default_rng(7)
+    start = keras.Input((6, 6, 4))
+    wide = layers.Conv2D(4, 3, padding="same", use_bias=False)(start)
+    point = layers.Conv2D(4, 1, use_bias=False)(start)
+    factors = [layers.DepthwiseConv2D(1, use_bias=False, trainable=i == 2) for i in range(3)]
+    total = layers.Add()([f(x) for f, x in zip(factors, (wide, point, start), strict=True)])
+    branched = keras.Model(start, layers.Flatten()(total))
+    for factor in factors:
+        factor.set_weights([rng.uniform(0.5, 1.5, (1, 1, 4, 1))])
+    joined = next(x.get_weights()[0] for x in zoo.deploy(branched).layers if x.get_weights())
+    x, y = rng.normal(0, 1, (8, 6, 6, 4)), rng.normal(0, 1, (8, 144))
+
+    def trained(model: Any, optimizer: Any) -> Any:
+        model.compile(optimizer, "mse", jit_compile=False)
+        model.fit(x, y, batch_size=4, epochs=4, shuffle=False, verbose=0)
+        return np.asarray(model(x))
+
+    def plain(scales: Any) -> Any:
+        layer = layers.Conv2D(4, 3, padding="same", use_bias=False)
+        model = keras.Model(start, layers.Flatten()(layer(start)))
+        optimizer = keras.optimizers.SGD(0.5, 0.9)
+        if scales is not None:
+            optimizer = zoo.as_if_branched(model, optimizer, scales)
+        layer.set_weights([joined])
+        return trained(model, optimizer)
+
+    alike, otherwise = plain(zoo.branch_scales(branched)), plain(None)
+    first = np.asarray(branched(x))
+    wanted = trained(branched, keras.optimizers.SGD(0.5, 0.9))
+    return {name: float(np.abs(values - wanted).max())
+            for name, values in (("with", alike), ("without", otherwise), ("untrained", first))}
 
 
 def _same(a: list[Any], b: list[Any]) -> bool:

@@ -22,6 +22,7 @@ from tinyeff.zoo.architectures import Architecture
 from tinyeff.zoo.builder import Builder
 from tinyeff.zoo.catalog import CATALOG, architecture_named
 from tinyeff.zoo.compression import factorize, keep_classes, prune_channels
+from tinyeff.zoo.gradient_multiplier import BranchScales, as_if_branched, branch_scales
 from tinyeff.zoo.layers import Network
 from tinyeff.zoo.reparameterization import deploy
 from tinyeff.zoo.residual_removal import remove_residuals
@@ -31,9 +32,10 @@ from tinyeff.zoo.training import distiller, fine_tune, soften
 if TYPE_CHECKING:
     from tinyeff.ir import Graph
 
-__all__ = ["Architecture", "Builder", "Network", "architecture", "build", "compound_scaling",
-           "deploy", "distiller", "factorize", "fine_tune", "graph", "keep_classes", "names",
-           "network", "prune_channels", "redistribute", "remove_residuals", "soften"]
+__all__ = ["Architecture", "BranchScales", "Builder", "Network", "architecture", "as_if_branched",
+           "branch_scales", "build", "compound_scaling", "deploy", "distiller", "factorize",
+           "fine_tune", "graph", "keep_classes", "names", "network", "prune_channels",
+           "redistribute", "remove_residuals", "soften"]
 
 
 def names() -> tuple[str, ...]:

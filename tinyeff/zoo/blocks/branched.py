@@ -48,13 +48,32 @@ class RepVGG(Repeated):
     """
 
     groups: int = 1
+    squeeze: Squeeze | None = None
 
     def apply(self, net: Builder, x: int) -> int:
         """All repeats; grouped and dense ones alternate."""
         for i in range(net.repeats(self.n)):
             groups = self.groups if i % 2 else 1
-            x = branched(net, x, net.width(self.c), 3, self.s if i == 0 else 1, groups)
+            x = branched(net, x, net.width(self.c), 3, self.s if i == 0 else 1, groups,
+                         squeeze=self.squeeze)
         return x
+
+
+@dataclass(frozen=True)
+class ScaledBranches(Repeated):
+    """RepOpt's block while its factors are searched: 3x3, 1x1 and identity, each scaled, added.
+
+    One batch normalization follows the sum (Ding et al. 2022, section 3.2).
+    """
+
+    def block(self, net: Builder, x: int, stride: int) -> int:
+        """Scaled branches, or the one 3x3 once deployed."""
+        c = net.width(self.c)
+        if net.deployed:
+            return net.conv(x, c, 3, stride)
+        parts = [net.conv(x, c, k, stride, "none", norm=False) for k in (3, 1)]
+        parts += [x] if stride == 1 and c == net.channels(x) else []
+        return net.act(net.norm(net.add(kinds.Add(), *(net.scaled(p, 1.0) for p in parts))))
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,12 @@ NASNET_MOBILE = Architecture("nasnet_mobile", "NASNet", "Zoph et al. 2018", (
     Classes(),
 ))
 
+NASNET_LARGE = Architecture("nasnet_large", "NASNet", "Zoph et al. 2018", (
+    NasNet(168, 6, 96),
+    Pool(),
+    Classes(),
+), (331, 331, 3))
+
 
 def _csp(name: str, stages: tuple[CrossStage, ...]) -> Architecture:
     return Architecture(name, "CSPNet", "Wang et al. 2020", (
@@ -216,6 +222,7 @@ ARCHITECTURES = (
     _densenet("densenet_121", (6, 12, 24, 16)),
     XCEPTION,
     NASNET_MOBILE,
+    NASNET_LARGE,
     _cspresnet("cspresnet_50"),
     _cspresnet("cspresnet_50_fusion_first", "first"),
     _cspresnet("cspresnet_50_fusion_last", "last"),

@@ -40,6 +40,39 @@ MNASNET_B1 = Architecture("mnasnet_b1", "MnasNet", "Tan et al. 2019", (
     Classes(),
 ))
 
+MNASNET_SMALL = Architecture("mnasnet_small", "MnasNet", "Tan et al. 2019", (
+    Conv(8, 3, 2),
+    #        c  n  s  t  k
+    Inverted(8, 1, 1, 1, 3),
+    Inverted(16, 1, 2, 3, 3),
+    Inverted(16, 2, 2, 6, 3),
+    Inverted(32, 4, 2, 6, 5, squeeze=_SE),
+    Inverted(32, 3, 1, 6, 3, squeeze=_SE),
+    Inverted(88, 3, 2, 6, 5, squeeze=_SE),
+    Inverted(144, 1, 1, 6, 3),
+    Conv(1280, at_least=1),
+    Pool(),
+    Classes(),
+))
+
+SINGLE_PATH_NAS = Architecture("single_path_nas", "MnasNet", "Stamoulis et al. 2019", (
+    Conv(32, 3, 2),
+    #        c  n  s  t  k
+    Inverted(16, 1, 1, 1, 3),
+    Inverted(24, 3, 2, 3, 3),
+    Inverted(40, 1, 2, 6, 5),
+    Inverted(40, 3, 1, 3, 3),
+    Inverted(80, 1, 2, 6, 5),
+    Inverted(80, 3, 1, 3, 3),
+    Inverted(96, 1, 1, 6, 5),
+    Inverted(96, 3, 1, 3, 5),
+    Inverted(192, 4, 2, 6, 5),
+    Inverted(320, 1, 1, 6, 3),
+    Conv(1280, at_least=1),
+    Pool(),
+    Classes(),
+))
+
 PROXYLESSNAS_MOBILE = Architecture("proxylessnas_mobile", "ProxylessNAS", "Cai et al. 2019", (
     Conv(32, 3, 2),
     #        c  n  s  t  k
@@ -154,6 +187,8 @@ MIXNET_M = Architecture("mixnet_m", "MixNet", "Tan and Le 2019 (MixConv)", (
 ARCHITECTURES = (
     MNASNET_A1,
     MNASNET_B1,
+    MNASNET_SMALL,
+    SINGLE_PATH_NAS,
     PROXYLESSNAS_MOBILE,
     _fbnet("fbnet_b", True, _FBNET_B),
     _fbnet("fbnet_b_skip_1x1", False, _FBNET_B),
