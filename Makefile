@@ -49,9 +49,10 @@ check-types:
 check-c:
 	$(BIN)/python .ci/check_c.py
 
-golden: $(VENV)/.installed-all ## Write tests/golden, docs/operators.md and the output in README.md anew
+golden: $(VENV)/.installed-all ## Write tests/golden, docs/operators.md, docs/systems.md and the output in README.md anew
 	$(BIN)/python -m tests.golden_files
 	$(BIN)/python -m tests.operators_page
+	$(BIN)/python -m tests.systems_page
 	$(BIN)/python -m tests.readme_blocks
 
 bench: $(VENV)/.installed-all ## The tables of benchmarks/

@@ -104,7 +104,8 @@ def takes_squares(name: str) -> bool:
 
 def rows(names: list[str], cpu: str, jobs: int) -> Iterator[Row]:
     """A row per network and resolution, in order; networks of other inputs have one row."""
-    work = [(name, size, cpu) for size in RESOLUTIONS for name in names if takes_squares(name)]
+    work: list[tuple[str, int | None, str]] = [
+        (name, size, cpu) for size in RESOLUTIONS for name in names if takes_squares(name)]
     work += [(name, None, cpu) for name in names if not takes_squares(name)]
     if jobs == 1:
         yield from (planned(*one) for one in work)

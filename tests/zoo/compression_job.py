@@ -15,6 +15,9 @@ from tinyeff.errors import UsageError
 from tinyeff.reader.keras_job import load_model
 from tinyeff.reader.keras_layers import NAMES, layer_class
 from tinyeff.worker import main
+from tinyeff.zoo.blocks.residual import Bottleneck
+from tinyeff.zoo.builder import Builder
+from tinyeff.zoo.keras_model import keras_model
 
 INPUT = (9, 8, 4)
 
@@ -46,6 +49,7 @@ def job(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     for stride in (1, 2):
         reports[f"pointwise_then_3x3_stride_{stride}"] = _deployed(_in_a_row(stride))
     reports["separable"] = _deployed(_separable())
+    reports["resnext"] = _resnext_forms()
     return reports
 
 
@@ -163,6 +167,53 @@ def _own_layer(name: str, folder: Path) -> dict[str, Any]:
     layer.set_weights([rng.normal(0, 0.5, w.shape) for w in layer.get_weights()])
     model.save(folder / "own.keras")
     return _deployed(load_model(folder / "own.keras", folder))
+
+
+def _resnext_forms() -> dict[str, dict[str, float]]:
+    """ResNeXt's block in its three forms with the same weights: parameters and difference."""
+    forms, groups = {}, 4
+    for form in ("grouped", "concatenated", "summed"):
+        net = Builder((6, 7, 16), 1, "relu")
+        Bottleneck(24, mid=8, groups=groups, form=form, s=2).apply(net, net.input)
+        forms[form] = keras_model(net.network(form), seed=1)
+    x = np.random.default_rng(4).normal(0, 1, (8, 6, 7, 16)).astype(np.float32)
+    grouped = forms["grouped"]
+    settle(grouped, x)
+    wanted = np.asarray(grouped(x, training=False))
+    reports = {}
+    for form, model in forms.items():
+        if form != "grouped":
+            _spread(grouped, model, groups, form == "summed")
+        found = np.asarray(model(x, training=False))
+        reports[form] = {
+            "parameters": sum(int(np.prod(v.shape)) for v in model.trainable_variables),
+            "difference": float(np.abs(found - wanted).max()),
+            "largest": float(np.abs(wanted).max())}
+    return reports
+
+
+def _spread(grouped: Any, model: Any, groups: int, summed: bool) -> None:
+    """Give the paths of `model` the weights of the grouped convolutions' groups."""
+    def numbered(of: Any, kind: str) -> list[Any]:
+        found = [x for x in of.layers if x.name.startswith(kind)]
+        return sorted(found, key=lambda x: int(x.name.rsplit("_", 1)[1]))
+
+    kinds = ("conv", "norm")
+    layers = {kind: numbered(model, kind) for kind in kinds}
+    old = {kind: [x.get_weights() for x in numbered(grouped, kind)] for kind in kinds}
+    for path in range(groups):
+        for place in range(2):
+            share = np.array_split(np.arange(8), groups)[path]
+            kernel, = old["conv"][place]
+            layers["conv"][2 * path + place].set_weights([kernel[..., share]])
+            layers["norm"][2 * path + place].set_weights(
+                [w[share] for w in old["norm"][place]])
+    kernel, = old["conv"][2]
+    shares = np.array_split(kernel, groups, 2) if summed else [kernel]
+    for layer, share in zip(layers["conv"][2 * groups:], (*shares, old["conv"][3][0]), strict=True):
+        layer.set_weights([share])
+    for layer, weights in zip(layers["norm"][2 * groups:], old["norm"][2:], strict=True):
+        layer.set_weights(weights)
 
 
 def _in_a_row(stride: int) -> Any:

@@ -92,3 +92,10 @@ def test_what_would_cost_more_stays(reports: dict[str, Any]) -> None:
     report = reports["separable"]
     assert close(report)
     assert report["layers"] == ["InputLayer", "DepthwiseConv2D", "Conv2D", "Add", "ReLU"]
+
+
+def test_the_three_forms_of_resnext_are_equal(reports: dict[str, Any]) -> None:
+    forms = reports["resnext"]
+    assert len(forms) == 3
+    assert len({form["parameters"] for form in forms.values()}) == 1
+    assert all(close(form) for form in forms.values())

@@ -101,6 +101,9 @@ SECOND: tuple[Case, ...] = (
     ("octave_resnet_small", {"resolution": 16}),
     ("adder_resnet_8", {"width": 0.25, "resolution": 8}),
     ("shift_add_small", {"width": 0.25, "resolution": 8}),
+    ("convnext_tiny", {**TINY, "resolution": 64}),
+    ("repoptvgg_b1", TINY),
+    ("repoptvgg_b1_search", TINY),
     ("efficientformer_l1", {**TINY, "resolution": 64}),
     ("efficientformer_v2_s0", {**SMALL, "resolution": 64}),
     ("big_little_small", {"resolution": 16}),
@@ -124,7 +127,8 @@ REDUNDANT = ("mcunetv2_large", "mcunetv2_mbv2_rd")
 """Their first 1x1 is linear and not narrower than its input: deployment joins it with the next."""
 
 COMPARABLE = {"mixnet_s": ("per-layer",), "branchy_resnet_8": ("per-layer",),
-              "msdnet_small": (), "octave_resnet_small": (), "big_little_small": ()}
+              "efficientformer_v2_s0": ("per-layer",), "msdnet_small": (),
+              "octave_resnet_small": (), "big_little_small": ()}
 """Where the converter puts parallel branches into another order: plans that do not depend on it."""
 
 STRATEGIES = ("per-layer", "patch", "stream")

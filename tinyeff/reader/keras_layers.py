@@ -198,6 +198,8 @@ def layer_classes() -> dict[str, Any]:
             (rows, columns), (down, right) = self.kernel_size, self.strides
             taps = [x[:, i:i + ends[0]:down, j:j + ends[1]:right]
                     for i in range(rows) for j in range(columns)]
+            if (*self.kernel_size, *self.strides) == (1, 1, 1, 1):
+                taps = [x]  # nothing is cut out
             joined = ops.concatenate(taps, -1) if len(taps) > 1 else taps[0]
             return ops.reshape(joined, (-1, out[0] * out[1], 1, self.kernel.shape[-1]))
 

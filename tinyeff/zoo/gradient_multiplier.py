@@ -9,9 +9,9 @@
 
 A 3x3 convolution scaled by s, a 1x1 convolution scaled by t and a learned factor of the identity,
 added and each trained by SGD, compute the same after every step as one 3x3 convolution whose
-gradient is multiplied by s^2, at the centre by s^2 + t^2, and by 1 more where a channel meets itself
-(Ding et al. 2022, "Re-parameterizing Your Optimizers Rather than Architectures", section 3.1).
-Nothing is to be joined afterwards, and what is quantized is what was trained.
+gradient is multiplied by s^2, at the centre by s^2 + t^2, and by 1 more where a channel meets
+itself (Ding et al. 2022, "Re-parameterizing Your Optimizers Rather than Architectures", section
+3.1). Nothing is to be joined afterwards, and what is quantized is what was trained.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def gradient_multiplier(scales: BranchScales, shape: tuple[int, ...]) -> Array:
     centre = result[shape[0] // 2, shape[1] // 2]
     centre += np.square(scales.point)
     if scales.identity is not None:
-        centre += np.eye(*shape[2:])
+        centre += np.eye(shape[2], shape[3])
     return result
 
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
+import numpy as np
+
 from tinyeff.ops import operator as o
 from tinyeff.ops.batch_matmul import BatchMatmulAttrs
 from tinyeff.ops.concatenation import ConcatenationAttrs
@@ -106,15 +108,17 @@ def _adder(net: Writer, kind: tokens.Adder, x: int, shape: Shape, result: Shape)
         x = net.padded(x, ((0, 0), (pads.top, pads.bottom), (pads.left, pads.right), (0, 0)))
     rows, columns, filters = result
     (down, right), channels = kind.stride, shape[-1]
-    taps = []
-    for i in range(kind.kernel[0]):
-        for j in range(kind.kernel[1]):
-            begin, strides = (0, i, j, 0), (1, down, right, 1)
-            end = (1, i + (rows - 1) * down + 1, j + (columns - 1) * right + 1, channels)
-            constants = [net.integers(*v) for v in (begin, end, strides)]
-            taps.append(net.op("STRIDED_SLICE", [x, *constants],
-                               StridedSliceAttrs(begin, end, strides, 0b1001, 0b1001)))
-    windows = net.op("CONCATENATION", [*taps], ConcatenationAttrs(-1)) if len(taps) > 1 else x
+    taps: list[int] = []
+    for i, j in np.ndindex(kind.kernel):
+        begin, strides = (0, i, j, 0), (1, down, right, 1)
+        end = (1, i + (rows - 1) * down + 1, j + (columns - 1) * right + 1, channels)
+        constants = [net.integers(*v) for v in (begin, end, strides)]
+        taps.append(net.op("STRIDED_SLICE", [x, *constants],
+                           StridedSliceAttrs(begin, end, strides, 0b1001, 0b1001)))
+    if kind.kernel == kind.stride == (1, 1):
+        taps = [x]  # nothing is cut out
+    windows = (net.op("CONCATENATION", [*taps], ConcatenationAttrs(-1)) if len(taps) > 1
+               else taps[0])
     size = len(taps) * channels
     windows = net.reshape(windows, (rows * columns, 1, size))
     apart = net.op("SUB", [windows, net.zeros(filters, size)], ElementwiseAttrs())

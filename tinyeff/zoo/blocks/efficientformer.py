@@ -9,6 +9,7 @@ from tinyeff.zoo import layers as kinds
 from tinyeff.zoo import token_layers as tokens
 from tinyeff.zoo.blocks.base import Classes, Repeated, Row
 from tinyeff.zoo.builder import Builder
+from tinyeff.zoo.layers import Pair
 
 D = 32
 """Channels of a query or key of one head; a value has four times as many."""
@@ -56,9 +57,12 @@ class TokenMixer(Repeated):
     def block(self, net: Builder, x: int, stride: int) -> int:
         """Normalize, attend, add; normalize, mix channels, add."""
         normed, width = layer_norm(net, x), self.heads * D
-        query, key, value = (net.conv(normed, n, act="none", norm=False, bias=True)
-                             for n in (width, width, 4 * width))
-        y = attended(net, (query, key, value), self.heads)
+        query, key = (net.conv(normed, width, act="none", norm=False, bias=True)
+                      for _ in range(2))
+        weights = attention(net, query, key, self.heads)
+        value = net.conv(normed, 4 * width, act="none", norm=False, bias=True)
+        rows, columns, _ = net.shape(x)
+        y = weighted(net, weights, value, (rows, columns))
         y = net.conv(y, net.channels(x), act="none", norm=False, bias=True)
         x = net.residual(x, net.scaled(y))
         y = net.conv(layer_norm(net, x, True), 4 * net.channels(x), act="gelu", norm=False,
@@ -67,26 +71,30 @@ class TokenMixer(Repeated):
         return net.residual(x, net.scaled(y))
 
 
-def attended(
-    net: Builder, maps: tuple[int, int, int], heads: int, stride: int = 1, talking: bool = False,
+def attention(
+    net: Builder, query: int, key: int, heads: int, stride: int = 1, talking: bool = False,
 ) -> int:
-    """softmax(Q K^T / sqrt(d) + b) V of the maps query, key and value, as a map.
+    """softmax(Q K^T / sqrt(d) + b) of the maps `query` and `key`: (heads, queries, keys).
 
     `stride` is that of the queries' grid; `talking` heads exchange scores before and after the
     softmax (Shazeer et al. 2020).
     """
-    query, key, value = (net.add(tokens.ToHeads(heads, exchanged=x == maps[1]), x) for x in maps)
-    scores = net.add(tokens.Product(), query, key)
-    scores = net.add(kinds.Affine(net.channels(query) ** -0.5), scores)
-    rows, columns, _ = net.shape(maps[1])
+    queries = net.add(tokens.ToHeads(heads), query)
+    keys = net.add(tokens.ToHeads(heads, exchanged=True), key)
+    scores = net.add(tokens.Product(), queries, keys)
+    scores = net.add(kinds.Affine(net.channels(queries) ** -0.5), scores)
+    rows, columns, _ = net.shape(key)
     scores = net.add(tokens.PositionBias((rows, columns), stride), scores)
-    if talking:
-        scores = _talked(net, scores, heads)
-    weights = net.act(scores, "softmax")
-    if talking:
-        weights = _talked(net, weights, heads)
-    rows, columns, _ = net.shape(maps[0])
-    return net.add(tokens.FromHeads(rows, columns), net.add(tokens.Product(), weights, value))
+    if not talking:
+        return net.act(scores, "softmax")
+    return _talked(net, net.act(_talked(net, scores, heads), "softmax"), heads)
+
+
+def weighted(net: Builder, weights: int, value: int, size: Pair) -> int:
+    """Sums of the pixels of the map `value`, weighted by attention, as a map of `size`."""
+    heads = net.shape(weights)[0]
+    values = net.add(tokens.ToHeads(heads), value)
+    return net.add(tokens.FromHeads(*size), net.add(tokens.Product(), weights, values))
 
 
 def _talked(net: Builder, x: int, heads: int) -> int:
@@ -122,11 +130,12 @@ class LocalTokenMixer(Repeated):
         y, width = x, self.heads * D
         if self.reduce > 1:
             y = net.depthwise(y, 3, self.reduce, "none", bias=True)
-        query, key, value = (net.conv(y, n, act="none", bias=True)
-                             for n in (width, width, 4 * width))
+        small = net.shape(y)[0], net.shape(y)[1]
+        query, key = (net.conv(y, width, act="none", bias=True) for _ in range(2))
+        weights = attention(net, query, key, self.heads, talking=True)
+        value = net.conv(y, 4 * width, act="none", bias=True)
         local = net.depthwise(value, 3, act="none", bias=True)
-        y = attended(net, (query, key, value), self.heads, talking=True)
-        y = net.add(kinds.Add(), y, local)
+        y = net.add(kinds.Add(), weighted(net, weights, value, small), local)
         if self.reduce > 1:
             y = net.add(kinds.Upsample(self.reduce, smooth=True), y)
             if net.shape(y)[:2] != (rows, columns):
@@ -149,9 +158,11 @@ class AttentionDown(Row):
         near = net.depthwise(x, 3, 2, "none", norm=False, bias=True)
         every = net.add(kinds.AveragePool((1, 1), (2, 2), "same"), x)
         query = net.conv(net.add(kinds.Add(), near, every), width, act="none", bias=True)
-        key, value = (net.conv(x, n, act="none", bias=True) for n in (width, 4 * width))
+        small = net.shape(query)[0], net.shape(query)[1]
+        weights = attention(net, query, net.conv(x, width, act="none", bias=True), self.heads, 2)
+        value = net.conv(x, 4 * width, act="none", bias=True)
         local = net.depthwise(value, 3, 2, "none", bias=True)
-        y = net.add(kinds.Add(), attended(net, (query, key, value), self.heads, 2), local)
+        y = net.add(kinds.Add(), weighted(net, weights, value, small), local)
         return net.add(kinds.Add(), plain, net.conv(net.act(y, "gelu"), c, act="none", bias=True))
 
 

@@ -30,7 +30,9 @@ class Bottleneck(Repeated):
     `mid` are the channels of the 3x3, a quarter of `c` unless given. The stride is that of the 3x3,
     or with `early` that of the first 1x1 (ResNet as it was published first). `bias` is of the
     convolutions beside batch normalization, as Keras has it. `per_group` gives the channels of a
-    group instead of their number; widths are multiples of it then.
+    group instead of their number; widths are multiples of it then. `form` is "grouped", or one of
+    the two that compute the same (Xie et al. 2017, figure 3): each group a path of its own, whose
+    outputs are "concatenated" before the last 1x1, or "summed" behind a 1x1 of each path.
     """
 
     mid: int | None = None
@@ -39,20 +41,32 @@ class Bottleneck(Repeated):
     early: bool = False
     bias: bool = False
     per_group: int | None = None
+    form: str = "grouped"
 
     def block(self, net: Builder, x: int, stride: int) -> int:
         """Narrow, convolve, widen, add."""
         c, mid = (net.width(n, self.per_group) for n in (self.c, self.mid or self.c // 4))
         groups = mid // self.per_group if self.per_group else self.groups
         first, second = (stride, 1) if self.early else (1, stride)
-        y = net.conv(x, mid, 1, first, bias=self.bias)
-        y = net.conv(y, mid, 3, second, groups=groups, bias=self.bias)
-        y = net.conv(y, c, act="none", bias=self.bias)
+        if self.form == "grouped":
+            y = net.conv(x, mid, 1, first, bias=self.bias)
+            y = net.conv(y, mid, 3, second, groups=groups, bias=self.bias)
+            y = net.conv(y, c, act="none", bias=self.bias)
+        else:
+            inner = mid // groups
+            y = self._joined(net, [net.conv(net.conv(x, inner, 1, first), inner, 3, second)
+                                   for _ in range(groups)], c)
         if self.squeeze is not None:
             y = self.squeeze.apply(net, y, net.channels(x))
         if net.shape(x) != net.shape(y):
             x = net.conv(x, c, 1, stride, "none", bias=self.bias)
         return net.act(net.residual(x, y))
+
+    def _joined(self, net: Builder, paths: list[int], c: int) -> int:
+        if self.form == "concatenated":
+            return net.conv(net.concat(*paths), c, act="none")
+        wide = (net.conv(path, c, act="none", norm=False) for path in paths)
+        return net.norm(net.add(kinds.Add(), *wide))
 
 
 @dataclass(frozen=True)
