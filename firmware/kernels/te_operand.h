@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT-0 */
-/* Operands of elementwise kernels: rows of an activation, or a constant; of the output's rows, pixels
- * and channels, or with one of them for all. */
+/* Operands of elementwise kernels: rows of an activation, or a constant; of the output's rows,
+ * pixels and channels, or with one of them for all. */
 #ifndef TE_OPERAND_H
 #define TE_OPERAND_H
 

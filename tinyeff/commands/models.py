@@ -21,7 +21,8 @@ def models(
     classes: ClassCount = None,
     channels: Channels = None,
     memory: Annotated[bool, typer.Option(
-        "--memory", help="Plan each of them too: flash and SRAM. Takes a second each.",
+        "--memory", help="Plan each of them too: flash and SRAM. Takes seconds each, many "
+        "minutes for all.",
     )] = False,
     cpu: Annotated[str, typer.Option(metavar="CPU", help="For --memory.")] = "cortex-m4",
 ) -> int:
