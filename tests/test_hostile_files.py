@@ -24,6 +24,7 @@ from tests.reader.random_models import Builder
 from tests.reader.test_damaged import bomb, graph, operator, tensor
 from tests.shared import CHECKOUT, needs, shared_path
 from tinyeff.ops.operator import SAME
+from tinyeff.ops.quantize import QuantizeAttrs
 from tinyeff.reader import serialize
 
 pytestmark = pytest.mark.slow
@@ -60,8 +61,18 @@ FLATBUFFERS: dict[str, Callable[[], bytes]] = {
     "2**27 rows": lambda: tall(1 << 27),
     "many rows": lambda: tall(1 << 15, 3, 5),
     "large maps": lambda: tall(1 << 13, 1 << 14, 3),
+    "many operators": lambda: chain(5000),
     "offsets beyond the end": lambda: two_convolutions_file()[:40] + b"\xff\xff\xff\x7f" * 300,
 }
+
+
+def chain(count: int) -> bytes:
+    """A file without fault: so many operators in a line."""
+    g = Builder("chain")
+    x = g.input((1, 2, 2, 1), 0.1)
+    for number in range(count):
+        x = g.op("QUANTIZE", [x], QuantizeAttrs(), 0.1 + number % 2 * 0.01)
+    return serialize(g.graph(x))
 
 
 def archive(config: Any, *members: tuple[str, bytes]) -> Callable[[Path], None]:
@@ -106,6 +117,9 @@ def hdf5_without(part: str) -> Callable[[Path], None]:
                 del file["model_weights"]
             elif part == "links":
                 file["away"] = h5py.ExternalLink("/etc/passwd", "/")
+            elif part == "an end":
+                group = file.create_group("around")
+                group["left"] = group["right"] = group
             else:
                 file.create_dataset("huge", (1 << 20, 1 << 20), np.float32, chunks=(1024, 1024),
                                     compression="gzip")
@@ -121,6 +135,7 @@ KERAS: dict[str, Callable[[Path], None]] = {
     "config.h5": hdf5_without("model_config"),
     "links.h5": hdf5_without("links"),
     "huge.h5": hdf5_without("nothing"),
+    "around.h5": hdf5_without("an end"),
 }
 
 

@@ -19,6 +19,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+def printable(text: str, kept: str = "") -> str:
+    """The text with a mark in the place of what would steer a terminal or is no character.
+
+    Names come from files that nobody has looked at. Characters of `kept` stay.
+    """
+    return "".join(c if c.isprintable() or c in kept else "\ufffd" for c in text)
+
+
 @dataclass(frozen=True)
 class Item:
     """One finding of several: which operator, which tensor, and the reason."""

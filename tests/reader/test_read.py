@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,39 @@ def test_other_files_are_refused(
     with pytest.raises(ModelFileError, match=sentence) as error:
         read(tmp_path / name)
     assert name in error.value.message
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+def test_what_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.tflite")
+    (tmp_path / "loop.tflite").symlink_to("loop.tflite")
+    for path in (tmp_path / "pipe.tflite", Path("/dev/zero")):
+        with pytest.raises(ModelFileError, match="no regular file"):
+            read(path)
+    with pytest.raises(ModelFileError, match="no such file"):
+        read(tmp_path / "loop.tflite")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know no such names")
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    def escape(model: Any) -> None:
+        model.subgraphs[0].tensors[6].name = "\x1b[2J\u202e */ \r\n out"
+
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.tflite"))
+    path.write_bytes(changed(escape))
+    graph = read(path)
+    assert graph.source.name == "caf\ufffd.tflite"
+    name = graph.tensors[graph.outputs[0]].name
+    assert name == "\ufffd[2J\ufffd */ \ufffd\ufffd out"
+
+
+def test_files_of_absurd_size_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(two_convolutions_file())
+    with path.open("r+b") as file:
+        file.truncate(1 << 30)
+    with pytest.raises(ModelFileError, match="1073741824 bytes; at most 536870912 are read"):
+        read(path)
 
 
 def test_missing_path_and_folder_without_a_model(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import typer
 
-from tinyeff.errors import InternalError, Item, TinyeffError
+from tinyeff.errors import InternalError, Item, TinyeffError, printable
 
 SCHEMA_VERSION = 1
 BUG = InternalError.exit_code
@@ -26,9 +26,8 @@ def report_failure(error: Exception, as_json: bool, verbose: bool) -> int:
         listed = [{"operator": i.operator, "tensor": i.tensor, "reason": i.reason} for i in items]
         failure = {"code": code, "message": message, "items": listed}
         print(json.dumps({"schema_version": SCHEMA_VERSION, "error": failure}))
-    print(f"tinyeff: error: {message}", file=sys.stderr)
-    for item in items:
-        print(f"  {item}", file=sys.stderr)
+    for line in (f"tinyeff: error: {message}", *(f"  {item}" for item in items)):
+        print(printable(line, kept="\n"), file=sys.stderr)
     if code == BUG:
         print("This is a bug in tinyeff. Please report it with the command, the model if it may "
               "be shared, and what the command prints with -v.", file=sys.stderr)

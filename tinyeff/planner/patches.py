@@ -39,6 +39,10 @@ MOST_LAYOUTS = 12
 """How many patch stages are laid out at most to find the best; nearly always the first is it."""
 
 
+MOST_OPERATORS = 256
+"""Of a patch stage: halos grow with each, and the search with their square."""
+
+
 def plan_patch(
     graph: Graph, target: Target, limits: Limits, arena_bytes: int | None = None
 ) -> Plan:
@@ -274,12 +278,13 @@ def longest_stage(graph: Graph) -> int:
 
     They compute rows, each column by column, from windows that one step per row and column gives,
     and all that they write measures the same. Views of model inputs may lie between them. None
-    lies behind an early exit.
+    lies behind an early exit. Networks profit from a few dozen; at most MOST_OPERATORS are looked
+    at.
     """
     names = Renaming(graph)
     count = 0
     end = graph.exits[0].after if graph.exits else len(graph.ops)
-    for index, op in enumerate(graph.ops[:end]):
+    for index, op in enumerate(graph.ops[:min(end, MOST_OPERATORS)]):
         if index in names.views:
             if names.root(op.outputs[0]) not in graph.inputs:
                 break

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tinyeff.errors import ModelFileError
+from tinyeff.errors import ModelFileError, printable
 from tinyeff.ir import Graph
 from tinyeff.reader.check import check_supported
 from tinyeff.reader.flatbuffer import parse, serialize, with_flatbuffer
@@ -21,7 +21,9 @@ from tinyeff.reader.tables import FILE_IDENTIFIER
 __all__ = ["check_supported", "parse", "read", "serialize", "simplify", "with_flatbuffer"]
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-MAX_FILE_BYTES = 1 << 31
+MAX_FILE_BYTES = 1 << 29
+"""Reading takes up to three times as much memory, for a microcontroller's model a thousandth."""
+
 KNOWN = "a .tflite file, a Keras model (.keras, .h5) or a SavedModel folder"
 
 
@@ -37,8 +39,8 @@ def read(path: Path | str) -> Graph:
         if _needs_tensorflow(path):
             from tinyeff.reader.keras import convert  # TensorFlow takes seconds to start
 
-            return parse(convert(path), path.name)
-        return parse(path.read_bytes(), path.name)
+            return parse(convert(path), printable(path.name))
+        return parse(path.read_bytes(), printable(path.name))
     except OSError as error:
         raise ModelFileError(f"{path}: the file cannot be read: {error.strerror}") from error
 
@@ -52,6 +54,8 @@ def _needs_tensorflow(path: Path) -> bool:
         return True
     if not path.exists():
         raise ModelFileError(f"{path}: no such file; expected is {KNOWN}")
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no regular file; expected is {KNOWN}")
     size = path.stat().st_size
     if not size:
         raise ModelFileError(f"{path}: the file is empty")

@@ -29,6 +29,9 @@ MAX_PADDING = 1 << 15
 MAX_BYTES = 1 << 28
 """Of one activation. The memory of a microcontroller is far smaller, and so are its addresses."""
 
+MAX_OPERATORS = 1 << 11
+"""Of a simplified graph. Networks have a thousand at most, and the search takes their square."""
+
 MAX_ROWS = 1 << 16
 """Of all activations together: plans are followed row by row. Networks have a few thousand."""
 
@@ -109,6 +112,9 @@ def _size_findings(graph: Graph) -> Iterator[Item]:
         if tensor.elements > MAX_BYTES:
             yield Item("tensor", tensor.name, f"its shape {tensor.shape} holds {tensor.elements} "
                        f"values; at most {MAX_BYTES} are supported")
+    if len(graph.ops) > MAX_OPERATORS:
+        yield Item("model", graph.source.name, f"it has {len(graph.ops)} operators; at most "
+                   f"{MAX_OPERATORS} are supported")
     rows = sum(t.rows for t in tensors if t.elements)
     if rows > MAX_ROWS:
         yield Item("model", graph.source.name, f"its tensors have {rows} rows in all; at most "

@@ -121,9 +121,15 @@ def _check_hdf5(path: Path) -> None:
     """Raise ModelFileError for absurd sizes and for data that lies in other files."""
     import h5py
 
+    seen: set[Any] = set()
+
     def walk(group: Any, depth: int) -> int:
         if depth > MAX_DEPTH:
             raise ModelFileError(f"its groups are nested more than {MAX_DEPTH} deep")
+        place = h5py.h5o.get_info(group.id).addr
+        if place in seen:
+            raise ModelFileError(f"its group '{group.name}' stands in several places")
+        seen.add(place)
         total = 0
         for name in group:
             link = group.get(name, getlink=True)

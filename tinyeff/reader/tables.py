@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tinyeff.errors import ModelFileError, UnsupportedError
+from tinyeff.errors import ModelFileError, UnsupportedError, printable
 from tinyeff.ir import ABSENT, Array, Quant, Tensor
 from tinyeff.ops.operator import Padding
 
@@ -181,7 +181,7 @@ class _Reader:
             for entry in entries:
                 text = entry.Name() or b""
                 self.spend(len(text), "names of inputs and outputs")
-                titles[entry.TensorIndex()] = text.decode("utf-8", "replace")
+                titles[entry.TensorIndex()] = printable(text.decode("utf-8", "replace"))
         ends = {*inputs, *outputs}
         if len(signatures) != 1 or titles.keys() != ends or not all(titles.values()):
             return tensors
@@ -190,7 +190,7 @@ class _Reader:
     def tensor(self, index: int, table: Any) -> Tensor:
         text = table.Name()
         self.spend(len(text or b""), "tensor names")
-        title = text.decode("utf-8", "replace") if text else f"tensor_{index}"
+        title = printable(text.decode("utf-8", "replace")) if text else f"tensor_{index}"
         shape = self.shape(title, self.vector(table.ShapeAsNumpy(), "shapes"))
         if any(n < 0 for n in self.vector(table.ShapeSignatureAsNumpy(), "shape signatures")):
             self.dynamic.add(index)
@@ -330,7 +330,7 @@ def _kind(code: Any) -> str:
     number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
     if number == schema.BuiltinOperator.CUSTOM:
         custom = code.CustomCode()
-        return f"{CUSTOM}{custom[:64].decode('utf-8', 'replace') if custom else '?'}"
+        return f"{CUSTOM}{printable(custom[:64].decode('utf-8', 'replace')) if custom else '?'}"
     return KINDS.get(number, f"BUILTIN_{number}")
 
 
