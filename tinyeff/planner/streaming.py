@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from tinyeff.errors import UnsupportedError
-from tinyeff.ir import Buffer, Graph, Limits, Plan, Segment, Target, Variant
+from tinyeff.ir import Buffer, Graph, Limits, Op, Plan, Segment, Target, Variant
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
 from tinyeff.planner.allocation import allocate
@@ -61,14 +61,13 @@ def plan_stream(
     return min(options, key=lambda p: p.arena_bytes)
 
 
-def _within_scratch(graph: Graph) -> list[Variant]:
-    """Of every operator the fastest variant that needs no more scratch memory than some operator
-    needs in any case: what a streamed plan is for is memory. Two rows at a time would hold more
-    rows of each tensor than streaming has to."""
-    least = max((min(v.scratch_bytes for v in op.variants) for op in graph.ops if op.variants),
-                default=0)
-    return [min((v for v in op.variants if v.scratch_bytes <= least),
-                key=lambda v: (v.rows_per_call, v.cost), default=VIEW) for op in graph.ops]
+def _frugal(op: Op) -> Variant:
+    """The fastest kernel of an operator with the least scratch memory that it can do with: what a
+    streamed plan is for is memory. Two rows at a time would hold more rows of each tensor than
+    streaming has to."""
+    fastest = min(op.variants, key=lambda v: (v.rows_per_call, v.cost), default=VIEW)
+    same = (v for v in op.variants if v.name == fastest.name)
+    return min(same, key=lambda v: v.scratch_bytes, default=VIEW)
 
 
 class StreamPlanner:
@@ -84,7 +83,7 @@ class StreamPlanner:
         live = list(live_buffers(graph, self._memory.buffers))
         self._options = [ways(graph, self._memory, alive, step)
                          for step, alive in enumerate(live)]
-        variants = _within_scratch(graph)
+        variants = [_frugal(op) for op in graph.ops]
         self._pushed = _pushed(graph, limits)
         self._space = Space(graph, self._memory, variants, self._pushed)
         self._least = [c.bound_bytes for c in smallest(self._options)]
