@@ -52,8 +52,8 @@ static const te_conv_2d_dsp_params conv_2d_0_params = {
     .dilation_x = 1,
     .pad_left = 0,
     .in_zero_point = -128,
-    .block_pixels = 9,
-    .has_room = 1,
+    .block_pixels = 3,
+    .has_room = 0,
 };
 
 /* DEPTHWISE_CONV_2D: 16x16x8 -> 16x16x8 */
@@ -86,8 +86,8 @@ static const te_conv_2d_1x1_dsp_params conv_2d_2_params = {
     .out_min = -128,
     .out_max = 127,
     .stride_x = 1,
-    .block_pixels = 24,
-    .has_room = 1,
+    .block_pixels = 3,
+    .has_room = 0,
 };
 
 /* DEPTHWISE_CONV_2D: 16x16x16 -> 8x8x16 */
