@@ -33,8 +33,8 @@ Flags = npt.NDArray[np.bool_]
 
 PART = 1 << 20
 """Parts of a byte that lines count in."""
-MOST_KINDS = 4
-"""Kinds of lines that are looked at; others are taken to need nothing."""
+MOST_KINDS = 8
+"""Kinds of lines that are told apart; all others count as one, with the links that they share."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,9 +183,11 @@ def lines_of(net: Net) -> list[Lines]:
     kinds: dict[bytes, list[int]] = {}
     for line in range(total):
         kinds.setdefault(has[:, line].tobytes(), []).append(line)
-    chosen = sorted(kinds.values(), key=lambda lines: (-len(lines), lines[0]))[:MOST_KINDS]
+    by_size = sorted(kinds.values(), key=lambda lines: (-len(lines), lines[0]))
+    rest = sorted(line for lines in by_size[MOST_KINDS - 1:] for line in lines)
+    chosen = [*by_size[:MOST_KINDS - 1], *filter(None, [rest])]
     return [
-        Lines(has[:, lines[0]],
+        Lines(has[:, lines].all(axis=1),
               np.array([m.pixel_bytes * PART // int(s[lines].max())
                         for m, s in zip(net.maps, shares, strict=True)], np.int64),
               tuple(p[lines] for p in places))
