@@ -364,7 +364,8 @@ class Plan:
     takes its whole map in one call, as one row. An output whose buffer lies in the arena is copied
     to the caller's memory at the end. `lower_bound_bytes` is the proven least size of an arena for
     these operators in this order; `arena_bytes` is what will be linked, in all `regions` together:
-    those in which something lies, in the order in which the memories were granted.
+    those in which something lies, in the order in which the memories were granted. `cut_off` says
+    that the search was ended early, so that a smaller plan may exist.
     """
 
     strategy: str
@@ -383,6 +384,7 @@ class Plan:
     macs: int
     regions: tuple[Region, ...]
     extra_macs: int = 0
+    cut_off: bool = False
 
     @property
     def computes_rows_once(self) -> bool:

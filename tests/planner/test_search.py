@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.planner.fakes import Net
+from tests.planner.fakes import Net, mobilenet_v2
 from tests.planner.random_graphs import block_graphs, tall_graphs
 from tests.planner.test_patch_code import QUIET
 from tinyeff import zoo
 from tinyeff.ir import Graph, Limits, Target
-from tinyeff.planner import plan
+from tinyeff.planner import front, plan, reporting, search, sizes
 from tinyeff.planner.choices import VIEW
 from tinyeff.planner.lifetimes import lifetimes
 from tinyeff.planner.measuring import measure
@@ -102,3 +102,28 @@ def test_branches_need_few_corrections() -> None:
         planned = plan(graph, Target(), Limits(strategy="stream"))
     assert corrected.call_count < 50
     assert planned.arena_bytes <= 7008
+
+
+def test_a_search_that_takes_too_long_is_cut_off_and_says_so() -> None:
+    graph, limits = mobilenet_v2(48, 0.35), Limits(strategy="stream", input_memory="excluded")
+    whole = plan(graph, Target(), limits)
+    with patch.object(search, "MOST_STEPS", 500):
+        part, again = plan(graph, Target(), limits), plan(graph, Target(), limits)
+        points = front(graph, Target(), limits)
+    assert (whole.cut_off, part.cut_off) == (False, True)
+    assert part == again
+    assert whole.arena_bytes <= part.arena_bytes < sum(
+        sizes.size_bytes(graph.tensors[i]) for i in graph.ops[1].outputs)
+    assert all(p.cut_off for p in points)
+
+
+def test_searches_say_how_far_they_are() -> None:
+    told: list[tuple[int, int]] = []
+    graph = mobilenet_v2(48, 0.35)
+    with reporting(lambda done, total: told.append((done, total))):
+        plan(graph, Target(), Limits(strategy="stream"))
+    assert max(told)[0] == len(graph.ops)
+    assert {total for _, total in told} == {len(graph.ops)}
+    count = len(told)
+    plan(graph, Target(), Limits(strategy="stream"))
+    assert len(told) == count

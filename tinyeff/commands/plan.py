@@ -41,13 +41,14 @@ def plan(
     from tinyeff.console.folder import write_file
     from tinyeff.exits import with_exits
     from tinyeff.pipeline import prepare
+    from tinyeff.planner import reporting
 
     limits, target, terminal = plan.limits(), plan.target(), output.terminal()
     for file in plot or ():
         plots.picture_of(file)
-    p = report.planned(with_exits(prepare(models[0]), plan.exits()), target, limits)
-    with terminal.progress("searching the front") as progress:
-        p = report.with_front(p, progress)
+    graph = with_exits(prepare(models[0]), plan.exits())
+    with terminal.progress("searching") as progress, reporting(progress):
+        p = report.with_front(report.planned(graph, target, limits))
     for file in plot or ():
         write_file(Path(file), plots.plot(p, file))
     terminal.result(report.plan_object(p))

@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from tinyeff.console.spreading import region_lines, region_objects
-from tinyeff.console.terminal import Progress
 from tinyeff.exits import describe_exit, real_threshold
 from tinyeff.footprint import Footprint, footprint
 from tinyeff.ir import Exit, Graph, LayerMemory, Limits, Plan, Target
@@ -56,10 +55,10 @@ def planned(graph: Graph, target: Target, limits: Limits) -> Planned:
     return Planned(graph, chosen, limits, foot, verdict, strategies(graph, target, limits, chosen))
 
 
-def with_front(p: Planned, progress: Progress | None = None) -> Planned:
+def with_front(p: Planned) -> Planned:
     """The same, the front of arena against extra MACs over all strategies, and a lower bound."""
     known = [p.plan, *p.strategies.values()]
-    return replace(p, front=tuple(front(p.graph, p.plan.target, p.limits, known, progress)),
+    return replace(p, front=tuple(front(p.graph, p.plan.target, p.limits, known)),
                    bound=lower_bound(p.graph, p.plan.input_memory))
 
 
@@ -161,6 +160,7 @@ def plan_object(p: Planned) -> dict[str, Any]:
         "scratch_bytes": chosen.scratch_bytes,
         "arena_bytes": chosen.arena_bytes,
         "regions": region_objects(p.graph, chosen, p.limits, v),
+        "cut_off": chosen.cut_off,
         "lower_bound_bytes": chosen.lower_bound_bytes,
         "lower_bound": _bound_object(p.bound, chosen) if p.bound else None,
         "stack_bytes": foot.stack_bytes,
@@ -249,6 +249,8 @@ def summary(p: Planned) -> Iterator[str]:
                f"{record.after - 1}; {describe_exit(p.graph, record)}")
     yield "arena by strategy: " + ", ".join(
         f"{name} {both(plan.arena_bytes)}{_surplus(plan)}" for name, plan in p.strategies.items())
+    if chosen.cut_off:
+        yield "The search was cut off in this large network: a smaller plan may exist."
     if foot.input_bytes:
         yield f"The caller must provide the input as well: {both(foot.input_bytes)}."
     if p.graph.is_float:

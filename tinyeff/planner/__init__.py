@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tinyeff.ir import Graph, Limits, Plan, Target
@@ -13,14 +13,14 @@ from tinyeff.planner.choices import with_fastest
 from tinyeff.planner.drawing import draw
 from tinyeff.planner.memories import plan_in_memories
 from tinyeff.planner.regions import heat_of
-from tinyeff.planner.search import Progress
+from tinyeff.planner.search import reporting
 from tinyeff.planner.single import STRATEGIES, check_limits, plan_in_one
 from tinyeff.planner.streaming import MOST_OVERHEAD, StreamPlanner
 from tinyeff.planner.validator import validate
 from tinyeff.planner.verdict import Verdict, judge
 
-__all__ = ["Verdict", "arrange", "draw", "front", "heat_of", "judge", "plan", "strategies",
-           "validate"]
+__all__ = ["Verdict", "arrange", "draw", "front", "heat_of", "judge", "plan", "reporting",
+           "strategies", "validate"]
 
 FRONT_POINTS = 12
 
@@ -59,8 +59,7 @@ def strategies(
 
 
 def front(
-    graph: Graph, target: Target, limits: Limits, known: Iterable[Plan] = (),
-    progress: Progress | None = None,
+    graph: Graph, target: Target, limits: Limits, known: Sequence[Plan] = (),
 ) -> list[Plan]:
     """Plans that no other beats in both arena and extra MACs, the largest arena first.
 
@@ -68,7 +67,8 @@ def front(
     They are not validated; `plan` validates the one that it is asked for.
     """
     single = replace(limits, memories=())
-    streams = StreamPlanner(graph, target, single, MOST_OVERHEAD, progress=progress)
+    least = min((p.arena_bytes for p in known if p.extra_macs <= 0), default=None)
+    streams = StreamPlanner(graph, target, single, MOST_OVERHEAD, known_bytes=least)
     plans = sorted([*known, *streams.front(FRONT_POINTS)],
                    key=lambda p: (p.extra_macs, p.arena_bytes))
     found: list[Plan] = []

@@ -16,7 +16,8 @@ down the columns (see lines.py) are closed as the set is and share no bytes; the
 them needs is a minimum cut (see cuts.py), and their sum a bound.
 
 Before the first pixel of a tensor there is another such moment: what all of its pixels read is
-there, and none of them. That is what counts after a squeeze-and-excite, and between vectors.
+there, and none of them. That is what counts after a squeeze-and-excite, and between vectors; it is
+looked at where an operator reads whole columns.
 
 Reductions keep nothing of what they read; that their sums need state is left out. So are rows that
 nobody reads.
@@ -102,7 +103,9 @@ class _Bounding:
             rows = self._net.maps[number].rows
             for y in range(0, rows, -(-rows // MOST_ROWS)):
                 self._consider(number, y, self._after(number, y))
-        for number in sorted({k.reader for k in self._net.links if k.rows.step == 0}):
+        of_all = {k.reader for k in self._net.links
+                  if k.rows.step == 0 or self._net.maps[k.source].rows == 1}
+        for number in sorted(of_all):
             self._consider(number, -1, self._before(number))
         return replace(self._best, complete=self._work > 0 and stride == 1)
 

@@ -187,7 +187,7 @@ def lines_of(net: Net) -> list[Lines]:
     rest = sorted(line for lines in by_size[MOST_KINDS - 1:] for line in lines)
     chosen = [*by_size[:MOST_KINDS - 1], *filter(None, [rest])]
     return [
-        Lines(has[:, lines].all(axis=1),
+        Lines(np.all(has[:, lines], axis=1),
               np.array([m.pixel_bytes * PART // int(s[lines].max())
                         for m, s in zip(net.maps, shares, strict=True)], np.int64),
               tuple(p[lines] for p in places))

@@ -16,6 +16,8 @@ few segments, so what a cut's segments cost within T is kept until one of them c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf
@@ -29,8 +31,26 @@ from tinyeff.planner.streams import IMPOSSIBLE, Config, Rows, Space
 TILE_PIXELS = (0, 4)
 """Tiles that the search tries between operators that work pixel by pixel; 0 is whole rows."""
 
+MOST_STEPS = 200_000
+"""Steps of a search, one operator more in front of a segment each, after which it is cut off: from
+there on it looks at short segments only. Counted, not timed: the same model, the same plan."""
+SHORT = 14
+"""Operators of the longest segment that is called short."""
+
 Progress = Callable[[int, int], None]
 """Called with how much is done, of how much."""
+_told: ContextVar[Progress | None] = ContextVar("told", default=None)
+
+
+@contextmanager
+def reporting(progress: Progress | None) -> Iterator[None]:
+    """All searches inside tell `progress` how far they are, one after the other."""
+    before = _told.set(progress)
+    try:
+        yield
+    finally:
+        _told.reset(before)
+
 
 NEVER = 1 << 61
 
@@ -163,19 +183,20 @@ class Search:
     """All pieces of a graph; `per_layer_bytes` is what each operator needs alone.
 
     Segments stream at most `longest` operators, in at most `ceiling_bytes`, and compute up to
-    `most_macs` MACs more than the graph has. `progress` is told how far the search is.
+    `most_macs` MACs more than the graph has. `cut_off` is True where not all of these were looked
+    at; see `MOST_STEPS`.
     """
 
     def __init__(
         self, space: Space, per_layer_bytes: Sequence[int], most_macs: int = 0,
         ceiling_bytes: int = IMPOSSIBLE, longest: int = IMPOSSIBLE,
-        progress: Progress | None = None,
     ) -> None:
         self._space = space
         self._count = len(space.layers)
         self._most_macs = most_macs
         whole = max((b for b in per_layer_bytes if b < IMPOSSIBLE), default=0)
         self._ceiling, self._longest = min(whole, ceiling_bytes), longest
+        self._steps, self.cut_off = 0, False
         self._cuts = [Cut() for _ in range(self._count + 1)]
         for op, live in enumerate(per_layer_bytes):
             calls = np.array([self._calls_alone(op)])
@@ -184,7 +205,7 @@ class Search:
             for end in range(first + 1, last + 1):
                 for tile_pixels in TILE_PIXELS:
                     self._add_streams(first, end, tile_pixels)
-                if progress is not None:
+                if (progress := _told.get()) is not None:
                     progress(end, self._count)
 
         self._sizes = np.unique(np.concatenate(
@@ -257,6 +278,10 @@ class Search:
         ending = Ending(self._space, end, tile_pixels, self._ceiling, self._most_macs)
         for begin in range(end - 1, max(first, end - self._longest) - 1, -1):
             layer = self._space.layers[begin]
+            self._steps += 1
+            if self._steps > MOST_STEPS and end - begin > SHORT:
+                self.cut_off = True
+                break
             ending.extend(layer)
             if ending.inner_bytes > self._ceiling:
                 break

@@ -22,14 +22,11 @@ from tinyeff.planner.measuring import Stream, measure
 from tinyeff.planner.overlap import Overlap
 from tinyeff.planner.per_layer import live_buffers, plan_per_layer
 from tinyeff.planner.placement import Task
-from tinyeff.planner.search import Piece, Progress, Route, Search
+from tinyeff.planner.search import SHORT, Piece, Route, Search
 from tinyeff.planner.streams import IMPOSSIBLE, Space
 
 MOST_OVERHEAD = 1.0
 """Extra MACs, as a fraction of the graph's, that the search considers unless told otherwise."""
-
-QUICK = 14
-"""Operators of the longest segment that a first search looks at, to leave out what is hopeless."""
 
 MARGIN = 1.05
 """How far estimates of the second search may be above what it then measures."""
@@ -72,11 +69,14 @@ def _frugal(op: Op) -> Variant:
 
 class StreamPlanner:
     """Streamed plans of a graph whose operators carry their variants: all that may be the best, up
-    to `most_overhead` extra MACs as a fraction of the graph's, and in `arena_bytes`."""
+    to `most_overhead` extra MACs as a fraction of the graph's, and in `arena_bytes`.
+
+    `known_bytes` are the arena of some plan of the same limits without extra MACs, if one is known.
+    """
 
     def __init__(
         self, graph: Graph, target: Target, limits: Limits, most_overhead: float,
-        arena_bytes: int | None = None, progress: Progress | None = None,
+        arena_bytes: int | None = None, known_bytes: int | None = None,
     ) -> None:
         self._graph, self._target, self._limits = graph, target, limits
         self._memory = lifetimes(graph, limits.input_memory)
@@ -100,7 +100,7 @@ class StreamPlanner:
                     "operator that reads it; use --input-memory resident")
         self._alone = [IMPOSSIBLE] * self._gone + self._least[self._gone:]
         self._most_macs = mac_budget(self.macs, most_overhead)
-        self._arena_bytes, self._progress = arena_bytes or 0, progress
+        self._arena_bytes, self._known = arena_bytes or 0, known_bytes
         self._streams: dict[Piece, tuple[Stream, int]] = {}
 
     @cached_property
@@ -111,12 +111,13 @@ class StreamPlanner:
     @cached_property
     def _search(self) -> Search:
         """All ways that may be of use: those that need no more than a quick search finds."""
-        ceiling = max(int(self.roughly() * MARGIN), self._arena_bytes)
-        return Search(self._space, self._alone, self._most_macs, ceiling, progress=self._progress)
+        enough = self.roughly() if self._known is None else self._known
+        ceiling = max(int(enough * MARGIN), self._arena_bytes)
+        return Search(self._space, self._alone, self._most_macs, ceiling)
 
     def roughly(self) -> int:
         """The least bytes without extra MACs that a quick search over short segments finds."""
-        return self._least_of(Search(self._space, self._alone, longest=QUICK), 0)
+        return self._least_of(Search(self._space, self._alone, longest=SHORT), 0)
 
     def within(self, arena_bytes: int | None, most_macs: int = 0) -> Plan:
         """The cheapest plan of at most `arena_bytes`, the smallest within `most_macs` if there is
@@ -137,8 +138,8 @@ class StreamPlanner:
         if best.arena_bytes > max(self._least, default=0) and not self._pushed:
             # Gaps between buffers took what streaming saves.
             whole = plan_per_layer(self._graph, self._target, self._limits)
-            return min(whole, best, key=lambda p: p.arena_bytes)
-        return best
+            best = min(whole, best, key=lambda p: p.arena_bytes)
+        return replace(best, cut_off=self._search.cut_off)
 
     def front(self, count: int) -> list[Plan]:
         """About `count` plans from the smallest without extra MACs to the smallest of all: each
@@ -150,7 +151,7 @@ class StreamPlanner:
             if not plans or route.extra_macs > plans[-1].extra_macs:
                 plan = self._placed(route, streams)
                 if not plans or plan.arena_bytes < plans[-1].arena_bytes:
-                    plans.append(plan)
+                    plans.append(replace(plan, cut_off=self._search.cut_off))
         return plans
 
     def _smallest(self, most_macs: int) -> int:
