@@ -79,7 +79,7 @@ def test_plan_object(capsys: Capture) -> None:
             "flash_bytes", "macs", "overhead", "input_memory", "strategies", "front"} <= set(value)
     assert value["fits"] is True
     assert value["strategies"][value["strategy"]]["arena_bytes"] == value["arena_bytes"]
-    assert value["limits"] == {"sram_bytes": 1 << 18, "flash_bytes": 1 << 20}
+    assert value["limits"] == {"sram_bytes": 1 << 18, "flash_bytes": 1 << 20, "memories": {}}
     code, value = run_json(capsys, "plan", MODEL, "--flash", "8k")
     assert (code, value["fits"]) == (1, False)
     assert value["missing_flash_bytes"] == value["flash_bytes"] - 8192
