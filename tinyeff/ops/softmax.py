@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,11 @@ INTEGER_BITS = 5
 """Of the exponent's fixed-point format, 5.26."""
 
 SUM_SHIFT = 12
-CODE_BYTES = 808
-"""Of the portable kernel on a Cortex-M4."""
+CODE_BYTES, TABLE_CODE_BYTES = 808, 488
+"""Of the kernels on a Cortex-M4."""
+
+TABLE = "table"
+"""The kernel that finds its exponentials in a table."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,15 @@ def _scaling(node: Node[SoftmaxAttrs]) -> _Scaling:
     multiplier, shift = fixed_point.quantize_multiplier(factor)
     radius = ((1 << INTEGER_BITS) - 1) * (1 << (31 - INTEGER_BITS)) >> shift
     return _Scaling(multiplier, shift, -radius)
+
+
+def _exps(node: Node[SoftmaxAttrs]) -> Array:
+    """exp in 0.31 fixed point of inputs 0, 1, 2 ... below the largest, as far as they count."""
+    scaling = _scaling(node)
+    diff = -np.arange(min(-scaling.diff_min, 255) + 1, dtype=np.int64)
+    scaled = fixed_point.saturating_rounding_doubling_high_multiply(
+        diff << scaling.shift, scaling.multiplier)
+    return fixed_point.exp_on_negative_values(scaled)
 
 
 class Softmax(Operator[SoftmaxAttrs]):
@@ -105,13 +117,8 @@ class Softmax(Operator[SoftmaxAttrs]):
     def evaluate(self, node: Node[SoftmaxAttrs], inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         multiply = fixed_point.saturating_rounding_doubling_high_multiply
         divide = fixed_point.rounding_divide_by_power_of_two
-        scaling = _scaling(node)
         x = inputs[0].astype(np.int64)
-        diff = x - x.max(-1, keepdims=True)
-        counts = diff >= scaling.diff_min
-        exponent = np.where(counts, diff, 0) << scaling.shift
-        exps = np.where(counts, fixed_point.exp_on_negative_values(
-            multiply(exponent, scaling.multiplier)), 0)
+        exps = np.pad(_exps(node), (0, 256))[x.max(-1, keepdims=True) - x]
         total = divide(exps, SUM_SHIFT).sum(-1, keepdims=True)
         inverse, bits = fixed_point.reciprocal(total)
         # From 31 binary places to 8; a shift beyond 31 leaves nothing.
@@ -120,15 +127,26 @@ class Softmax(Operator[SoftmaxAttrs]):
         return (fixed_point.clamp_int8(shares + OUTPUT_ZERO_POINT),)
 
     def variants(self, node: Node[SoftmaxAttrs], target: Target) -> tuple[Variant, ...]:
-        return (Variant("portable", code_bytes=CODE_BYTES, cost=250 * node.output.elements,
-                        consumes=1, flat=True),)
+        computed = Variant("portable", code_bytes=CODE_BYTES, cost=250 * node.output.elements,
+                           consumes=1, flat=True)
+        entries = len(_exps(node)) if o.is_int8(node.input(0)) else 256
+        return computed, replace(computed, name=TABLE, code_bytes=TABLE_CODE_BYTES,
+                                 const_bytes=4 * entries, cost=45 * node.output.elements)
 
     def lower(self, node: Node[SoftmaxAttrs], variant: Variant) -> Kernel:
         scaling = _scaling(node)
-        fields = (
+        pixels = (
             ("channels", node.input(0).channels),
             ("in_pitch", node.input(0).channels),
             ("out_pitch", node.output.channels),
+        )
+        if variant.name == TABLE:
+            exps = _exps(node)
+            table = (("exps", o.int32(exps)), ("entries", len(exps)), *pixels)
+            source = "te_softmax_table"
+            return Kernel(source, f"{source}_params", table, (source,))
+        fields = (
+            *pixels,
             ("multiplier", scaling.multiplier),
             ("shift", scaling.shift),
             ("diff_min", scaling.diff_min),
