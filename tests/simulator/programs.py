@@ -52,7 +52,7 @@ def model(
         "schema_version": 1, "tinyeff": "0", "kernels_version": 1, "name": "m",
         "model": {"name": "m", "sha256": ""}, "options": {},
         "target": {"cpu": "cortex-m4", "path": "portable", "optimize": "balanced"},
-        "plan": {"strategy": "per-layer", "input_memory": input_memory,
+        "plan": {"strategy": "per-layer", "input_memory": input_memory, "macs": 0, "extra_macs": 0,
                  "arena_bytes": arena_bytes, "arena_align": 16,
                  "steps": [{"name": name, "kind": name.upper()} for name in steps]},
         "inputs": [port("in", rows, input_bytes)], "outputs": [port("out", 1, output_bytes)],

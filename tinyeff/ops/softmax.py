@@ -70,7 +70,7 @@ def _exps(node: Node[SoftmaxAttrs]) -> Array:
     diff = -np.arange(min(-scaling.diff_min, 255) + 1, dtype=np.int64)
     scaled = fixed_point.saturating_rounding_doubling_high_multiply(
         diff << scaling.shift, scaling.multiplier)
-    return fixed_point.exp_on_negative_values(scaled)
+    return np.trim_zeros(fixed_point.exp_on_negative_values(scaled), "b")
 
 
 class Softmax(Operator[SoftmaxAttrs]):
@@ -130,6 +130,8 @@ class Softmax(Operator[SoftmaxAttrs]):
         computed = Variant("portable", code_bytes=CODE_BYTES, cost=250 * node.output.elements,
                            consumes=1, flat=True)
         entries = len(_exps(node)) if o.is_int8(node.input(0)) else 256
+        if entries >= node.output.elements:
+            return (computed,)
         return computed, replace(computed, name=TABLE, code_bytes=TABLE_CODE_BYTES,
                                  const_bytes=4 * entries, cost=45 * node.output.elements)
 
