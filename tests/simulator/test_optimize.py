@@ -18,7 +18,9 @@ from tinyeff.simulator.verify import verify
 from tinyeff.targets import target_for
 
 pytestmark = pytest.mark.slow
-LIMIT_BYTES: dict[Optimize, int] = {"speed": 12 * 1024, "balanced": 12 * 1024, "size": 8 * 1024}
+LIMIT_BYTES: dict[Optimize, int] = {"speed": 14 * 1024, "balanced": 12 * 1024, "size": 8 * 1024}
+"""What code and tables may take; under speed, resnet8 has a second kernel for convolutions."""
+
 SMALL = MODELS[:4]
 """The models whose code is held to the limits."""
 
