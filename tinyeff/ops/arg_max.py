@@ -32,6 +32,7 @@ class ArgMax(Operator[ArgMaxAttrs]):
     """Source: reference_ops::ArgMinMax of LiteRT, which takes the first of equal values."""
 
     kind = "ARG_MAX"
+    uint8 = True
     version = 2
     form = "whole"
     writes_indices = True

@@ -35,6 +35,7 @@ class Concatenation(Operator[ConcatenationAttrs]):
     """Source: concatenation.cc of LiteRT, which for int8 neither rescales nor clamps."""
 
     kind = "CONCATENATION"
+    uint8 = True
     shares_scale = True
     version = 2
 

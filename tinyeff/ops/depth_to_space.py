@@ -27,6 +27,7 @@ class DepthToSpace(Operator[BlockAttrs]):
     """Source: reference_ops::DepthToSpace of LiteRT."""
 
     kind = "DEPTH_TO_SPACE"
+    uint8 = True
     shares_scale = True
     version = 1
 

@@ -29,6 +29,7 @@ class ExpandDims(View[ExpandDimsAttrs]):
     """Moves nothing: the output is the input's memory. Source: expand_dims.cc of LiteRT."""
 
     kind = "EXPAND_DIMS"
+    uint8 = True
     shares_scale = True
 
     def read(self, options: Any, node: Node[None]) -> ExpandDimsAttrs:

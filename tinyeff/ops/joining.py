@@ -95,7 +95,7 @@ def limits(node: Node[Any]) -> Iterator[str]:
         assert quant is not None and out is not None
         if (quant.scale, quant.zero_point) != (out.scale, out.zero_point):
             yield (f"'{tensor.name}' has scale {quant.scale:.9g} and zero point "
-                   f"{quant.zero_point}, its output {out.scale:.9g} and {out.zero_point}; TFLite "
+                   f"{quant.zero_point}, its output {out.scale:.9g} and {out.zero_point}; tinyeff "
                    "does not rescale here: they must be equal")
 
 

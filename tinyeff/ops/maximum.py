@@ -14,6 +14,7 @@ class Maximum(Minimum):
     """Source: MaximumOp in maximum_minimum.cc of LiteRT; compares as MINIMUM does."""
 
     kind = "MAXIMUM"
+    uint8 = True
     shares_scale = True
     function = "te_maximum"
     choose: Any = np.maximum

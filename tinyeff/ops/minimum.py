@@ -20,6 +20,7 @@ class Minimum(Elementwise):
     """
 
     kind = "MINIMUM"
+    uint8 = True
     shares_scale = True
     version = 2
     fused = ("none",)

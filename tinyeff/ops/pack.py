@@ -34,6 +34,7 @@ class Pack(Operator[PackAttrs]):
     """Source: pack.cc and reference_ops::Pack of LiteRT."""
 
     kind = "PACK"
+    uint8 = True
     shares_scale = True
     version = 2
 

@@ -35,6 +35,7 @@ class Prelu(Elementwise):
     """Source of the arithmetic: PreluPrepare and reference_ops::Prelu of LiteRT."""
 
     kind = "PRELU"
+    uint8 = True
     version = 1
     fused = ("none",)
     code_bytes = 576

@@ -29,6 +29,7 @@ class Slice(Slicing[SliceAttrs]):
     """Source: slice.cc of LiteRT."""
 
     kind = "SLICE"
+    uint8 = True
     shares_scale = True
     version = 2
 

@@ -20,6 +20,7 @@ class SpaceToDepth(Operator[BlockAttrs]):
     """Source: reference_ops::SpaceToDepth of LiteRT."""
 
     kind = "SPACE_TO_DEPTH"
+    uint8 = True
     shares_scale = True
     version = 2
 

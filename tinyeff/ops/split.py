@@ -30,6 +30,7 @@ class Split(Parting[SplitAttrs]):
     """Source: split.cc of LiteRT; input 0 is the axis, input 1 what is split."""
 
     kind = "SPLIT"
+    uint8 = True
     shares_scale = True
     version = 2
 

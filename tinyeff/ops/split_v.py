@@ -30,6 +30,7 @@ class SplitV(Parting[SplitVAttrs]):
     """Source: split_v.cc of LiteRT."""
 
     kind = "SPLIT_V"
+    uint8 = True
     shares_scale = True
     version = 2
 

@@ -27,6 +27,7 @@ class Squeeze(View[SqueezeAttrs]):
     """Moves nothing: the output is the input's memory. Source: squeeze.cc of LiteRT."""
 
     kind = "SQUEEZE"
+    uint8 = True
     shares_scale = True
 
     def read(self, options: Any, node: Node[None]) -> SqueezeAttrs:

@@ -95,6 +95,7 @@ class StridedSlice(Slicing[StridedSliceAttrs]):
     """Source: strided_slice.cc of LiteRT."""
 
     kind = "STRIDED_SLICE"
+    uint8 = True
     shares_scale = True
     version = 2
 

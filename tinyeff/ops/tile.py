@@ -46,6 +46,7 @@ class Tile(Operator[TileAttrs]):
     """Source: tile.cc of LiteRT."""
 
     kind = "TILE"
+    uint8 = True
     shares_scale = True
     version = 2
     form = "whole"

@@ -49,6 +49,7 @@ class TransposeConv(Operator[TransposeConvAttrs]):
     """
 
     kind = "TRANSPOSE_CONV"
+    uint8 = True
     weight_axis = 0
     data_input = 2
 

@@ -29,6 +29,7 @@ class Unpack(Parting[UnpackAttrs]):
     """Source: unpack.cc and reference_ops::Unpack of LiteRT."""
 
     kind = "UNPACK"
+    uint8 = True
     shares_scale = True
     version = 2
 
