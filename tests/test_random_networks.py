@@ -19,7 +19,7 @@ from tinyeff.interpreter import evaluate
 from tinyeff.ir import Array, Graph, Limits, Optimize
 from tinyeff.pipeline import compile_graph
 from tinyeff.reader import check_supported, simplify
-from tinyeff.simulator.verify import Oracle
+from tinyeff.simulator.oracle import Oracle
 from tinyeff.targets import target_for
 
 CPUS = ("cortex-m4", "cortex-m0plus")

@@ -123,6 +123,25 @@ def load_labels(path: Path | str) -> Array | None:
     return values.astype(np.int64)
 
 
+def load_mask(text: str, rows: int, columns: int) -> Array:
+    """A mask of patches, (rows, columns) of 0 and 1, from '0110,1111,…' or an .npy or .npz file.
+
+    Raises UsageError where it is none, or has another number of values.
+    """
+    if text.endswith((".npy", ".npz")):
+        values = next(iter(_read(Path(text)).values()), np.zeros(0))
+    else:
+        plain = re.sub(r"[\s,]", "", text)
+        values = np.array([int(d) for d in plain] if re.fullmatch("[01]+", plain) else [])
+    if values.size != rows * columns or values.dtype.kind not in "biuf":
+        example = ",".join(["1" * columns] * rows)
+        raise UsageError(f"--mask {text}: expected are {rows} x {columns} values, row by row, 0 "
+                         f"for a patch to leave out, such as {example}, or an .npy file of them; "
+                         f"these are {values.size}")
+    mask: Array = (values.reshape(rows, columns) != 0).astype(np.uint8)
+    return mask
+
+
 def input_names(tensor: Tensor) -> tuple[str, ...]:
     """The names under which data for a model input is looked up.
 

@@ -248,7 +248,8 @@ class Limits:
 
     `sram_bytes` are in one piece. `memories` are several pieces, the fastest first, which also
     holds the stack and the outputs; where both are given, several are used only if a model does
-    not fit one without extra work.
+    not fit one without extra work. `patch_grid` (rows, columns) asks for a patch stage of so many
+    patches, any of which can be left out when the code runs.
     """
 
     sram_bytes: int | None = None
@@ -257,6 +258,7 @@ class Limits:
     input_memory: str = "resident"
     max_overhead: float | None = None
     memories: tuple[Memory, ...] = ()
+    patch_grid: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -288,7 +290,8 @@ class Segment:
 
     What a segment uses lives as long as it runs. Only a "patch" segment, a single group that keeps
     nothing from one tile to the next, shares memory over time: each operator is a step, gone
-    through once per tile, and what enters or leaves the segment lives throughout.
+    through once per tile, and what enters or leaves the segment lives throughout. Of one that is
+    `masked` tiles can be left out: their part of the output becomes its zero point.
     """
 
     strategy: str
@@ -297,6 +300,7 @@ class Segment:
     groups: tuple[Group, ...]
     pushed: tuple[int, ...] = ()
     stripe_pixels: int = 0
+    masked: bool = False
 
 
 @dataclass(frozen=True)
@@ -512,6 +516,34 @@ class StepExit:
     margin: bool
 
 
+Area = tuple[int, int, int, int]
+"""Rows [y0, y1) of columns [x0, x1), in this order."""
+
+
+@dataclass(frozen=True)
+class PatchStage:
+    """The operators [0, last) of a plan in patches, any of which may be left out.
+
+    They are the program's first group. Patches are numbered row by row in a grid of `rows` x
+    `columns`. Of each, `areas` has the part of the model's first input that it sees, `outputs` the
+    part that it writes of the tensors `tensors`, and `macs` its multiply-accumulates; `other_macs`
+    are those of the operators behind.
+    """
+
+    last: int
+    rows: int
+    columns: int
+    areas: tuple[Area, ...]
+    outputs: tuple[Area, ...]
+    macs: tuple[int, ...]
+    other_macs: int
+    tensors: tuple[int, ...]
+
+    def macs_of(self, mask: Array) -> int:
+        """Multiply-accumulates of an inference with a mask, of any shape."""
+        return self.other_macs + sum(n for n, on in zip(self.macs, mask.ravel(), strict=True) if on)
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """What the emitter prints; a reader can follow it in the generated C, step by step."""
@@ -522,6 +554,7 @@ class Program:
     groups: tuple[StepGroup, ...]
     segments: tuple[StepSegment, ...]
     exits: tuple[StepExit, ...] = ()
+    patches: PatchStage | None = None
 
 
 def check_graph(graph: Graph, stage: str) -> None:

@@ -21,7 +21,7 @@ from tinyeff.planner import validate
 from tinyeff.planner.patches import Patch, PatchSearch, plan_patch
 from tinyeff.selection import select
 from tinyeff.simulator.host import WARNINGS, HostProgram
-from tinyeff.simulator.verify import Oracle
+from tinyeff.simulator.oracle import Oracle
 from tinyeff.targets import target_for
 
 SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")

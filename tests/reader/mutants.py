@@ -25,7 +25,7 @@ from tinyeff.data import random_inputs
 from tinyeff.errors import ModelFileError
 from tinyeff.interpreter import evaluate
 from tinyeff.reader import parse, simplify
-from tinyeff.simulator.verify import Oracle
+from tinyeff.simulator.oracle import Oracle
 
 MOST_BYTES = 60_000
 """Of a model that is changed; larger ones only take longer."""

@@ -23,7 +23,7 @@ from tinyeff.ir import Graph, Limits, Target
 from tinyeff.pipeline import compile_graph
 from tinyeff.reader import check_supported, parse, simplify
 from tinyeff.reader.keras_config import check_file
-from tinyeff.simulator.verify import Oracle
+from tinyeff.simulator.oracle import Oracle
 
 FLATBUFFERS = ("ad_autoencoder_int8", "ic_resnet8_int8", "kws_dscnn_int8", "mcunet_vww_int8",
                "vww_96_float", "vww_96_int8")

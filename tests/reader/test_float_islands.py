@@ -17,8 +17,9 @@ from tinyeff.ir import Graph, Limits, Target
 from tinyeff.ops.local_response_normalization import LocalResponseNormalizationAttrs
 from tinyeff.pipeline import compile_graph
 from tinyeff.reader import check_supported, parse, serialize, simplify
+from tinyeff.simulator.oracle import Oracle
 from tinyeff.simulator.stand_ins import with_stand_ins
-from tinyeff.simulator.verify import Oracle, verify
+from tinyeff.simulator.verify import verify
 
 LRN = "LOCAL_RESPONSE_NORMALIZATION"
 ALEXNET = LocalResponseNormalizationAttrs(

@@ -29,7 +29,7 @@ from tinyeff.reader import check_supported, parse, serialize, simplify
 from tinyeff.reader.constants import fold
 from tinyeff.reader.tables import RawOperator
 from tinyeff.simulator.litert import Reference
-from tinyeff.simulator.verify import Oracle
+from tinyeff.simulator.oracle import Oracle
 
 
 def reasons(data: bytes) -> list[tuple[str, str]]:

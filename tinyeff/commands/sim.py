@@ -28,6 +28,9 @@ def sim(
         "--input", metavar="FILE", help="An .npy or .npz file; random input unless given.")] = None,
     preprocess: Preprocess = None,
     seed: Seed = 0,
+    mask: Annotated[str | None, typer.Option(
+        metavar="0110,…|FILE", help="Which patches to compute, row by row, where the code was "
+        "planned with --patch-mask; all unless given.")] = None,
 ) -> int:
     """Build the generated C, run it once, and show what it computes."""
     from tinyeff.console import loading, outcome
@@ -38,11 +41,13 @@ def sim(
     manifest, sources = loading.generated(model, plan)
     loading.check_cpu(manifest, cpu, model)
     inputs, origin = loading.one_sample(manifest, file, preprocess, seed)
+    masks = loading.mask_of(manifest, mask)
+    inputs = (*inputs, *masks)
     if cpu != "host":
         return _emulated(terminal, manifest, sources, inputs, origin, cpu, emulator, plan.chip())
     batch = infer(sources, inputs)
     run = outcome.Run(manifest, cpu, origin, tuple(x[0] for x in batch.outputs),
-                      int(batch.exits[0]))
+                      int(batch.exits[0]), *(m[0] for m in masks))
     terminal.result(outcome.run_object(run))
     terminal.headline(outcome.run_headline(run))
     for line in outcome.run_lines(run):
@@ -67,8 +72,9 @@ def _emulated(
                      flash=chip.timing if chip else None, profile=options.profile or "layers")
     outputs = tuple(np.frombuffer(data, t.dtype).reshape(t.shape)
                     for t, data in zip(manifest.outputs, result.outputs, strict=True))
-    run, memory = (outcome.Run(manifest, cpu, origin, outputs, result.exit),
-                   options.profile == "memory")
+    masks = inputs[len(manifest.inputs):]
+    run = outcome.Run(manifest, cpu, origin, outputs, result.exit, *(m[0] for m in masks))
+    memory = options.profile == "memory"
     if options.flame is not None:
         folded = folded_stacks(manifest.name, result.layers)
         write_file(Path(options.flame), folded.encode("utf-8"))

@@ -46,6 +46,7 @@ def verify(
     the board computes.
     """
     from tinyeff.console import loading, outcome
+    from tinyeff.patch_mask import random_masks
     from tinyeff.simulator.verify import verify as compare
 
     if connection.given:
@@ -55,6 +56,9 @@ def verify(
     p, program = loading.compiled(model, plan, "host")
     inputs, origin = loading.samples(p.graph, data, preprocess, seed, count or 1)
     inputs = tuple(x[:count] for x in inputs)
+    if program.patches is not None:
+        inputs = (*inputs, random_masks(program.patches, seed, len(inputs[0])))
+        origin += f", random masks of {program.patches.rows} x {program.patches.columns} patches"
     with terminal.progress("verifying") as progress:
         result = compare(program, inputs, cpu=cpu, compiler=emulator.compiler,
                          engine=emulator.engine, memory=plan.chip_memory(), progress=progress)

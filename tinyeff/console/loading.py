@@ -13,7 +13,7 @@ from tinyeff.console.folder import read_folder
 from tinyeff.console.options import PlanOptions
 from tinyeff.console.report import Planned, blame, planned, verdict_sentence
 from tinyeff.console.terminal import Progress
-from tinyeff.data import load_inputs, load_samples, parse_preprocess, random_inputs
+from tinyeff.data import load_inputs, load_mask, load_samples, parse_preprocess, random_inputs
 from tinyeff.device.boards import Board
 from tinyeff.device.project import model_part
 from tinyeff.emitter import (
@@ -127,6 +127,19 @@ def one_sample(
     if len(inputs[0]) > 1:
         origin += f", the first of {len(inputs[0])} samples"
     return tuple(x[:1] for x in inputs), origin
+
+
+def mask_of(manifest: Manifest, text: str | None) -> tuple[Array, ...]:
+    """The mask that `text` spells or names, (1, rows, columns), all patches unless given; nothing
+    where the code takes none."""
+    patches = manifest.patches
+    if patches is not None:
+        shape = (patches.rows, patches.columns)
+        return ((np.ones(shape, np.uint8) if text is None else load_mask(text, *shape))[None],)
+    if text is not None:
+        raise UsageError(f"--mask: the code of {manifest.model_name} always computes all there is; "
+                         "plan it with --patch-mask, for example --patch-mask 4x4")
+    return ()
 
 
 def labels_for(graph: Graph, path: str, count: int, labels: Array | None) -> Array | None:

@@ -68,6 +68,10 @@ class PlanOptions:
         metavar="OUTPUT=SCORE,...", help="Leave at an output whose largest score is at least "
         "this, e.g. exit1=0.9; margin:0.5 is its lead over the second.")] = None
 
+    patch_mask: Annotated[str | None, typer.Option(
+        metavar="ROWSxCOLUMNS", help="Compute the first operators in a grid of patches, e.g. 4x4, "
+        "any of which a mask can leave out.")] = None
+
     def exits(self) -> tuple[ExitRule, ...]:
         """The early exits asked for; UsageError says which cannot be read."""
         from tinyeff.exits import parse_exits  # numpy: not needed for --help
@@ -100,6 +104,8 @@ class PlanOptions:
             input_memory=one_of(self.input_memory, INPUT_MEMORIES, "--input-memory"),
             max_overhead=None if self.max_overhead is None else parse_fraction(
                 self.max_overhead, "--max-overhead"),
+            patch_grid=None if self.patch_mask is None else parse_grid(
+                self.patch_mask, "--patch-mask"),
         )
 
     def target(self, default: str = "cortex-m4") -> Target:
@@ -265,6 +271,14 @@ def parse_fraction(text: str, option: str) -> float:
         return float(match[1]) / (100 if match[2] else 1)
     raise UsageError(f"{option} {text}: expected is a percentage such as 5%, or a fraction such "
                      "as 0.05")
+
+
+def parse_grid(text: str, option: str) -> tuple[int, int]:
+    """Rows and columns from '4x4'; UsageError names `option`."""
+    match = re.fullmatch(r"([1-9][0-9]?)x([1-9][0-9]?)", text.strip().lower())
+    if match:
+        return int(match[1]), int(match[2])
+    raise UsageError(f"{option} {text}: expected are the rows and columns of a grid, such as 4x4")
 
 
 def one_of(text: str, known: tuple[Name, ...], option: str) -> Name:

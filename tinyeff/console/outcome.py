@@ -31,13 +31,23 @@ JSON_VALUES = 65536
 @dataclass(frozen=True, eq=False)
 class Run:
     """One inference: `outputs` are those of the manifest, in its order; `exit` is the number of the
-    early exit that it took, 0 where it took none."""
+    early exit that it took, 0 where it took none. `mask` has a value per patch where patches can be
+    left out."""
 
     manifest: Manifest
     cpu: str
     input: str
     outputs: tuple[Array, ...]
     exit: int = 0
+    mask: Array | None = None
+
+    @property
+    def left_out_macs(self) -> int:
+        """Multiply-accumulates of the patches that the mask leaves out."""
+        patches = self.manifest.patches
+        if patches is None or self.mask is None:
+            return 0
+        return sum(n for n, on in zip(patches.macs, self.mask.ravel(), strict=True) if not on)
 
 
 def output_sha256(outputs: tuple[Array, ...]) -> str:
@@ -60,6 +70,7 @@ def run_object(run: Run) -> dict[str, Any]:
         "output_sha256": output_sha256(run.outputs),
         "arena_bytes": manifest.arena_bytes,
         **_exit_object(run),
+        **_mask_object(run),
         "outputs": [_output_object(t, values)
                     for t, values in zip(manifest.outputs, run.outputs, strict=True)],
     }
@@ -70,6 +81,14 @@ def _exit_object(run: Run) -> dict[str, Any]:
     if not run.manifest.exits:
         return {}
     return {"exit": run.exit, "exit_macs": run.manifest.exit_macs[run.exit - 1]}
+
+
+def _mask_object(run: Run) -> dict[str, Any]:
+    """Which patches were computed, and the work of the run; nothing where none can be left out."""
+    if run.mask is None:
+        return {}
+    return {"mask": run.mask.tolist(),
+            "macs": run.manifest.exit_macs[run.exit - 1] - run.left_out_macs}
 
 
 def _output_object(tensor: Tensor, values: Array) -> dict[str, Any]:
@@ -93,6 +112,10 @@ def run_lines(run: Run) -> Iterator[str]:
     yield f"input: {run.input}"
     if manifest.exits:
         yield _exit_line(run)
+    if run.mask is not None:
+        whole = manifest.exit_macs[run.exit - 1]
+        yield (f"patches: {int(run.mask.sum())} of {run.mask.size}, {whole - run.left_out_macs:,} "
+               f"of {whole:,} multiply-accumulates")
     for number, (tensor, values) in enumerate(zip(manifest.outputs, run.outputs, strict=True)):
         yield f"output '{tensor.name}', {tensor.dtype} {describe_shape(tensor.shape)}"
         yield from _value_lines(tensor, values.reshape(-1), manifest.labels if not number else ())

@@ -11,16 +11,15 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from tinyeff.console.dynamic import dynamic_lines, dynamic_object
 from tinyeff.console.spreading import region_lines, region_objects
-from tinyeff.exits import describe_exit, real_threshold
 from tinyeff.footprint import Footprint, footprint
-from tinyeff.ir import Exit, Graph, LayerMemory, Limits, Plan, Target
+from tinyeff.ir import Graph, LayerMemory, Limits, Plan, Target
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import describe_shape, node_of
 from tinyeff.planner import Verdict, arrange, front, judge, plan, strategies
 from tinyeff.planner.bound import Bound, lower_bound
 from tinyeff.selection import select
-from tinyeff.work import exit_macs
 
 SCHEMA_VERSION = 1
 KIB, MIB = 1024, 1024 * 1024
@@ -180,7 +179,7 @@ def plan_object(p: Planned) -> dict[str, Any]:
         "peak_layer": v.peak_op,
         "strategies": figures,
         "front": [{"strategy": plan.strategy, **_figures(plan)} for plan in p.front],
-        "exits": [_exit_object(p, record, macs) for record, macs in exit_work(p)],
+        **dynamic_object(p.graph, chosen),
         "layers": [_layer_object(p, memory) for memory in chosen.layers],
     }
 
@@ -191,19 +190,6 @@ def _bound_object(bound: Bound, chosen: Plan) -> dict[str, Any]:
         gap = chosen.activation_bytes - bound.size_bytes
     return {"activation_bytes": bound.size_bytes, "gap_bytes": gap, "tensor": bound.tensor,
             "row": None if bound.row < 0 else bound.row, "complete": bound.complete}
-
-
-def exit_work(p: Planned) -> list[tuple[Exit, int]]:
-    """The early exits, and the multiply-accumulates up to each of them."""
-    return list(zip(p.graph.exits, exit_macs(p.graph, p.plan)[:-1], strict=True))
-
-
-def _exit_object(p: Planned, record: Exit, macs: int) -> dict[str, Any]:
-    tensor = p.graph.tensors[p.graph.outputs[record.output]]
-    assert tensor.quant is not None
-    return {"output": tensor.name, "rule": "margin" if record.margin else "score",
-            "threshold": record.threshold, "value": real_threshold(record, tensor.quant),
-            "layers": record.after, "macs": macs}
 
 
 def overhead(plan: Plan) -> float:
@@ -243,10 +229,7 @@ def summary(p: Planned) -> Iterator[str]:
     again = f" + {chosen.extra_macs:,} computed again" if chosen.extra_macs > 0 else ""
     yield (f"work   {chosen.macs:>11,} multiply-accumulates{again}; {chosen.strategy}, input "
            f"{chosen.input_memory}, {chosen.target.cpu}")
-    for number, (record, macs) in enumerate(exit_work(p), 1):
-        share = macs / max(chosen.macs + chosen.extra_macs, 1)
-        yield (f"exit {number} {macs:>11,} multiply-accumulates ({share:.1%}) up to layer "
-               f"{record.after - 1}; {describe_exit(p.graph, record)}")
+    yield from dynamic_lines(p.graph, p.plan)
     yield "arena by strategy: " + ", ".join(
         f"{name} {both(plan.arena_bytes)}{_surplus(plan)}" for name, plan in p.strategies.items())
     if chosen.cut_off:

@@ -24,6 +24,7 @@ from tinyeff.ir import (
 )
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import Node, describe_shape, node_of
+from tinyeff.patch_mask import patch_stage
 from tinyeff.schedule import ALONE, PUSHED, Operand, Stage, StageGroup, activations, schedule
 
 
@@ -74,7 +75,7 @@ class _Lowering:
                 segments.append(StepSegment(segment.strategy, first, len(self._groups), progress))
         exits = tuple(self._exit(e, groups) for e in self._graph.exits)
         return Program(self._graph, plan, tuple(self._steps), tuple(self._groups), tuple(segments),
-                       exits)
+                       exits, patch_stage(self._graph, plan))
 
     def _exit(self, record: Exit, groups: tuple[tuple[StageGroup, ...], ...]) -> StepExit:
         """Behind the segments that have groups, up to the one that ends with the exit."""

@@ -10,14 +10,43 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
+import numpy as np
+
 from tinyeff.emitter.naming import check_memory, check_name
 from tinyeff.errors import UsageError
-from tinyeff.ir import Exit, Graph, Optimize, Preprocess, Quant, Region, Source, Target, Tensor
+from tinyeff.ir import (
+    Array,
+    Exit,
+    Graph,
+    Optimize,
+    Preprocess,
+    Quant,
+    Region,
+    Source,
+    Target,
+    Tensor,
+)
 
 MANIFEST = "tinyeff.json"
 SCHEMA_VERSION = 1
 DTYPES = ("int8", "uint8", "int16", "int32", "int64", "float32", "bool")
 MAX_ELEMENTS = 1 << 31
+
+
+@dataclass(frozen=True)
+class Patches:
+    """The patches that generated code can leave out: their grid, the multiply-accumulates of each,
+    and those of all that follows."""
+
+    rows: int
+    columns: int
+    macs: tuple[int, ...]
+    other_macs: int
+
+    @property
+    def mask(self) -> Tensor:
+        """What a mask is: a byte per patch."""
+        return Tensor("patch mask", (self.rows, self.columns), "uint8")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +73,23 @@ class Manifest:
     outputs: tuple[Tensor, ...]
     exits: tuple[Exit, ...]
     exit_macs: tuple[int, ...]
+    patches: Patches | None
     labels: tuple[str, ...]
     files: Mapping[str, str]
     raw: Mapping[str, Any] = field(repr=False)
     preprocess: Preprocess | None = None
+
+    @property
+    def given(self) -> tuple[Tensor, ...]:
+        """All that a run is given: the inputs, and a mask where patches can be left out."""
+        return self.inputs if self.patches is None else (*self.inputs, self.patches.mask)
+
+    def with_mask(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        """Inputs of (count, *shape) with a mask of all patches, where one is due and none given."""
+        if self.patches is None or len(inputs) == len(self.given):
+            return inputs
+        shape = (len(inputs[0]), self.patches.rows, self.patches.columns)
+        return (*inputs, np.ones(shape, np.uint8))
 
     @property
     def interface(self) -> Graph:
@@ -101,6 +143,7 @@ def _manifest(raw: dict[str, Any]) -> Manifest:
         exits=tuple(_exit(e, len(raw["outputs"])) for e in raw.get("exits", [])),
         exit_macs=(*(int(e["macs"]) for e in raw.get("exits", [])),
                    int(plan["macs"]) + int(plan["extra_macs"])),
+        patches=_patches(raw["patches"]) if "patches" in raw else None,
         labels=tuple(str(label) for label in raw["labels"]),
         files=files,
         raw=raw,
@@ -128,6 +171,14 @@ def _regions(plan: dict[str, Any]) -> tuple[Region, ...]:
         raise ValueError("regions must be several memories of different names")
     if sum(r.arena_bytes for r in found) != total:
         raise ValueError(f"the regions are not of {total} bytes together")
+    return found
+
+
+def _patches(raw: dict[str, Any]) -> Patches:
+    found = Patches(int(raw["rows"]), int(raw["columns"]), tuple(int(n) for n in raw["macs"]),
+                    int(raw["other_macs"]))
+    if min(found.rows, found.columns) < 1 or len(found.macs) != found.rows * found.columns:
+        raise ValueError(f"{len(found.macs)} patches in {found.rows} x {found.columns}")
     return found
 
 

@@ -20,6 +20,7 @@ from tinyeff.exits import describe_exit, first_exits, real_threshold
 from tinyeff.ir import Buffer, ConstArray, Preprocess, Program, Region, Step, Tensor
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
+from tinyeff.patch_mask import zero_points
 from tinyeff.targets import COMPILER_LEVELS
 from tinyeff.work import exit_macs
 
@@ -75,6 +76,7 @@ def host_main(manifest: Manifest) -> str:
         name=manifest.name, PREFIX=manifest.name.upper(), input_memory=manifest.input_memory,
         arenas=arena_views(manifest.name, manifest.regions),
         inputs=ports("input", manifest.inputs), outputs=ports("output", manifest.outputs),
+        given=ports("given", manifest.given), run="run_masked" if manifest.patches else "run",
     )
     return render("host_main.c.j2", view)
 
@@ -122,6 +124,9 @@ def model_view(program: Program, options: EmitOptions) -> SimpleNamespace:
         arrays=arrays, const_bytes=sum(a.size_bytes for a in arrays), steps=steps,
         memories=len(memories), tables=tables.Tables(program), **tables.limits(program),
         pointers=pointers, memory_table=memories, copies=_copies(program, outputs),
+        patches=_patches(program), masked_parameters=", ".join(_run_parameters(
+            arenas, outside, inputs, outputs, program.patches is not None)),
+        masked_arguments=", ".join(_masked_arguments(arenas, inputs if outside else [], outputs)),
         exits=_exits(program), left_out=_left_out(program, outputs),
         objects=[options.name, f"{options.name}_weights", *kernels],
         example_arguments=", ".join(pointers), make_flags=_make_flags(plan.target.cpu),
@@ -170,9 +175,10 @@ def _port(program: Program, options: EmitOptions, what: str, number: int) -> Sim
 
 def _run_parameters(
     arenas: list[SimpleNamespace], outside: bool, inputs: list[SimpleNamespace],
-    outputs: list[SimpleNamespace],
+    outputs: list[SimpleNamespace], masked: bool = False,
 ) -> list[str]:
     sources = [f"const {p.ctype} *{p.short_name}" for p in inputs] if outside else []
+    sources += ["const uint8_t *patch_mask"] if masked else []
     parts = [f"void *{a.parameter}" for a in arenas]
     return [*parts, *sources, *[f"{p.ctype} *{p.short_name}" for p in outputs]]
 
@@ -198,6 +204,25 @@ def _copies(program: Program, outputs: list[SimpleNamespace]) -> list[SimpleName
         for port, index in zip(outputs, program.graph.outputs, strict=True)
         if index in places and places[index].in_arena
     ]
+
+
+def _masked_arguments(
+    arenas: list[SimpleNamespace], inputs: list[SimpleNamespace], outputs: list[SimpleNamespace]
+) -> list[str]:
+    """What a run without a mask hands to one with a mask."""
+    return [*[a.parameter for a in arenas], *[p.short_name for p in inputs], "NULL",
+            *[p.short_name for p in outputs]]
+
+
+def _patches(program: Program) -> SimpleNamespace | None:
+    """What the templates print of patches that can be left out, if there are any."""
+    stage = program.patches
+    if stage is None:
+        return None
+    return SimpleNamespace(
+        rows=stage.rows, columns=stage.columns, count=stage.rows * stage.columns,
+        operators=stage.last, zero_points=zero_points(program.graph, stage),
+        share=f"{100 * sum(stage.macs) / max(sum(stage.macs) + stage.other_macs, 1):.1f} %")
 
 
 def _exits(program: Program) -> list[SimpleNamespace]:
@@ -278,6 +303,7 @@ def _manifest(
         "inputs": ports(graph.inputs),
         "outputs": ports(graph.outputs),
         "exits": _exit_entries(program),
+        **_patches_entry(program),
         "labels": list(options.labels),
         "files": {name: sha256(text) for name, text in files.items()},
     }
@@ -298,6 +324,16 @@ def _exit_entries(program: Program) -> list[dict[str, Any]]:
         found.append({**asdict(record), "name": tensor.name, "macs": macs,
                       "value": real_threshold(record, tensor.quant)})
     return found
+
+
+def _patches_entry(program: Program) -> dict[str, Any]:
+    """The patches that can be left out, where there are any."""
+    stage = program.patches
+    if stage is None:
+        return {}
+    return {"patches": {"rows": stage.rows, "columns": stage.columns, "operators": stage.last,
+                        "areas": [list(area) for area in stage.areas], "macs": list(stage.macs),
+                        "other_macs": stage.other_macs}}
 
 
 def _step_entry(program: Program, step: Step) -> dict[str, Any]:

@@ -90,6 +90,12 @@ EXIT = (
     Column("margin", "1: what counts is the largest less the second; 0: the largest"),
     Column("threshold", "that it must reach"),
 )
+AREA = (
+    Column("y0", "first row of the input that a patch sees"),
+    Column("y1", "behind the last"),
+    Column("x0", "first column"),
+    Column("x1", "behind the last"),
+)
 
 
 def port_name(what: str, number: int, count: int) -> str:
@@ -161,6 +167,7 @@ class Tables:
         self.segment = Table("segment", "segments", SEGMENT, self._segments())
         self.input = Table("input", "inputs", INPUT, inputs)
         self.output = Table("output", "outputs", OUTPUT, outputs)
+        self.area = Table("area", "areas", AREA, self._areas())
         self.exit = Table("exit", "exits", EXIT, self._exits())
         place = PLACE if len(program.plan.regions) == 1 else PLACE_IN_PARTS
         self.place = Table("place", "places", place, self._places.rows)
@@ -171,7 +178,7 @@ class Tables:
     def size_bytes(self) -> int:
         """Bytes of all tables on a 32-bit core, without the parameters of kernels."""
         tables = (self.place, self.window, self.input, self.output, self.stage, self.need,
-                  self.group, self.stripe, self.segment, self.exit)
+                  self.group, self.stripe, self.segment, self.exit, self.area)
         forms = {str(kernel["form"]) for kernel in self.kernels}
         return sum(t.size_bytes for t in tables) + len(self.kernels) * (8 if len(forms) > 1 else 4)
 
@@ -179,7 +186,7 @@ class Tables:
     def printed(self) -> list[Table]:
         """The tables that have rows, each behind those that it refers to."""
         tables = (self.place, self.window, self.input, self.output, self.stage, self.need,
-                  self.group, self.stripe, self.segment, self.exit)
+                  self.group, self.stripe, self.segment, self.exit, self.area)
         return [t for t in tables if t.rows]
 
     def _place(self, a: Access) -> int:
@@ -267,6 +274,11 @@ class Tables:
             for number, group in enumerate(groups, segment.first):
                 x0, x1 = group.stripes[stripe]
                 yield Row({"x0": x0, "x1": x1}, f"stripe {stripe} of group {number}")
+
+    def _areas(self) -> list[Row]:
+        patches = self._program.patches
+        return [Row(dict(zip(("y0", "y1", "x0", "x1"), area, strict=True)))
+                for area in (patches.areas if patches else ())]
 
     def _exits(self) -> list[Row]:
         return [

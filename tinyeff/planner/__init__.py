@@ -49,12 +49,13 @@ def strategies(
     led to, if known."""
     names = ["stream"] if limits.input_memory == "streamed" else STRATEGIES[1:]
     found = {}
-    if chosen is not None and limits.sram_bytes is None and not limits.memories:
+    plain = limits.sram_bytes is None and limits.patch_grid is None and not limits.memories
+    if chosen is not None and plain:
         found["stream" if limits.strategy == "auto" else limits.strategy] = chosen
     for name in names:
         if name not in found:
             found[name] = plan(graph, target, replace(limits, strategy=name, sram_bytes=None,
-                                                      memories=()))
+                                                      memories=(), patch_grid=None))
     return {name: found[name] for name in names}
 
 

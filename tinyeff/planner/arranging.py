@@ -18,12 +18,14 @@ MOST_STREAMED = 350
 
 def arrange(graph: Graph, target: Target, limits: Limits) -> Graph:
     """The graph with its operators in the order whose plan is smallest; as it is where no order
-    that the search knows is better. What it computes stays the same.
+    that the search knows is better, and for masks of patches. What it computes stays the same.
 
     Several memories count as one of their size. Operators must carry their variants. Raises as
     `plan` does.
     """
     check_limits(limits)
+    if limits.patch_grid is not None:
+        return graph
     if limits.memories:
         total = sum(m.size_bytes for m in limits.memories)
         limits = replace(limits, memories=(), sram_bytes=limits.sram_bytes or total)

@@ -114,6 +114,15 @@ class PatchSearch:
             for tensor in stage.outputs:
                 needed_until = max(needed_until, self._buffer(tensor).last)
 
+    def grid(self, patch: Patch) -> tuple[int, int]:
+        """Rows and columns of the tiles of a patch stage."""
+        output = self._graph.tensors[self._graph.ops[patch.last - 1].outputs[0]]
+        return -(-output.rows // patch.tile_rows), -(-output.pixels // patch.tile_pixels)
+
+    def stage_macs(self) -> list[int]:
+        """MACs of every operator of the graph, each computed once."""
+        return list(self._macs)
+
     def arena_bytes(self, patch: Patch) -> int:
         """The least arena for `patch` and all other operators, as far as it is known."""
         return max(patch.stage_bytes, self._rest[patch.last])
@@ -134,7 +143,7 @@ class PatchSearch:
         self._rest[last] = max((b.offset_bytes + b.size_bytes for b in arena), default=0)
         return True
 
-    def plan(self, patch: Patch) -> Plan:
+    def plan(self, patch: Patch, masked: bool = False) -> Plan:
         """The plan that runs `patch` and then all other operators layer by layer."""
         graph = self._graph
         group = self._group(patch.tile_rows, patch.tile_pixels, patch.last)
@@ -150,7 +159,8 @@ class PatchSearch:
         ]
         choices, buffers, proven = lay_out(graph, memory, options, rooms(graph, self._limits))
         segment = patch_segment(patch.last, patch.tile_rows, patch.tile_pixels)
-        segments = [segment, *(alone(op) for op in range(patch.last, len(graph.ops)))]
+        segments = [replace(segment, masked=masked),
+                    *(alone(op) for op in range(patch.last, len(graph.ops)))]
         macs = sum(self._macs[s.op] * computed[s.op] // _pixels(graph, s) for s in group.stages)
         extra = macs - sum(self._macs[s.op] for s in group.stages)
         return assemble(graph, self._target, self._limits, choices, buffers, proven, segments,

@@ -7,6 +7,7 @@ from tinyeff.errors import UnsupportedError, UsageError
 from tinyeff.ir import Graph, Limits, Plan, Target
 from tinyeff.planner.budget import arena_budget
 from tinyeff.planner.choices import with_fastest
+from tinyeff.planner.masked import plan_masked
 from tinyeff.planner.patches import plan_patch
 from tinyeff.planner.per_layer import plan_per_layer
 from tinyeff.planner.streaming import plan_stream
@@ -24,6 +25,14 @@ def check_limits(limits: Limits) -> None:
         raise UnsupportedError("streaming the input needs the stream strategy: per layer and in "
                                "patches, the image is needed whole; use --strategy stream, or "
                                "--input-memory resident or excluded")
+    if limits.patch_grid is not None and (
+            limits.strategy not in ("auto", "patch") or limits.input_memory == "streamed"):
+        raise UsageError("--patch-mask leaves out patches, which only the patch strategy computes, "
+                         "of an image that is there as a whole; use it without --strategy and "
+                         "--input-memory streamed")
+    if limits.patch_grid is not None and limits.memories:
+        raise UsageError("--patch-mask plans one arena in one piece; say with --sram how much of "
+                         "the memory it may take")
     if limits.input_memory not in INPUT_MEMORIES:
         raise UsageError(f"input memory '{limits.input_memory}' is not known; "
                          f"use {', '.join(INPUT_MEMORIES)}")
@@ -32,6 +41,8 @@ def check_limits(limits: Limits) -> None:
 def plan_in_one(graph: Graph, target: Target, limits: Limits) -> Plan:
     """The plan in one arena; not validated."""
     budget = arena_budget(graph, limits)
+    if limits.patch_grid is not None:
+        return plan_masked(graph, target, limits, budget)
     if target.optimize == "speed":
         quick = _least_work(with_fastest(graph), target, limits, budget)
         if budget is None or quick.arena_bytes <= budget:

@@ -75,7 +75,7 @@ class EmulatedProgram:
 
     def _run(self, inputs: tuple[Array, ...]) -> tuple[Batch, bytes]:
         samples, traces, exits = [], [], []
-        for sample in zip(*inputs, strict=True):
+        for sample in zip(*self.manifest.with_mask(inputs), strict=True):
             data = [np.ascontiguousarray(x).tobytes() for x in sample]
             session = Session(self._program, self._interface, self._engine, self._place, data)
             done = session.run(PAINT, "nothing", trace=self._trace)

@@ -100,7 +100,8 @@ def emulate(
 ) -> EmulationResult:
     """Cross-compile generated `sources` ({path: text}, with tinyeff.json) and run one inference.
 
-    `inputs` hold the bytes of every model input; `memory` is the chip's map, else large enough for
+    `inputs` hold the bytes of every model input, and of a mask where patches can be left out (all
+    are computed without one); `memory` is the chip's map, else large enough for
     any model; with `flash`, cycles include the wait states of the board. `profile` is "none",
     "layers" (instructions and cycles of each layer) or "memory" (slow: also loads and stores by
     region). `flags` replace those of the generated build files, `arena_bytes` the arena that is
@@ -142,6 +143,8 @@ def emulate(
 
 def _input_bytes(interface: ModelInterface, inputs: Sequence[Array | bytes]) -> list[bytes]:
     data = [v if isinstance(v, bytes) else np.ascontiguousarray(v).tobytes() for v in inputs]
+    if interface.masked and len(data) + 1 == len(interface.input_bytes):
+        data.append(bytes([1]) * interface.input_bytes[-1])
     if [len(d) for d in data] != list(interface.input_bytes):
         raise UsageError(f"model {interface.name} takes inputs of {list(interface.input_bytes)} "
                          f"bytes, but {[len(d) for d in data]} were given")

@@ -22,7 +22,10 @@ GUARD_BYTES = 256
 
 @dataclass(frozen=True)
 class ModelInterface:
-    """How generated code is called; sizes in bytes, `steps` are pairs of name and kind."""
+    """How generated code is called; sizes in bytes, `steps` are pairs of name and kind.
+
+    Where it is `masked` the last of `input_bytes` is that of the mask.
+    """
 
     name: str
     input_memory: str
@@ -32,6 +35,7 @@ class ModelInterface:
     steps: tuple[tuple[str, str], ...]
     macs: Mapping[str, int]
     stream_rows: int = 0
+    masked: bool = False
 
     @property
     def arena_bytes(self) -> int:
@@ -51,7 +55,8 @@ def interface_of(manifest: Manifest) -> ModelInterface:
     streamed = manifest.input_memory == "streamed"
     return ModelInterface(
         name=manifest.name, input_memory=manifest.input_memory, regions=manifest.regions,
-        input_bytes=tuple(t.size_bytes for t in manifest.inputs),
+        input_bytes=tuple(t.size_bytes for t in manifest.given),
+        masked=manifest.patches is not None,
         output_bytes=tuple(t.size_bytes for t in manifest.outputs),
         steps=tuple((s["name"], s["kind"]) for s in steps),
         macs={s["name"]: s.get("macs", 0) for s in steps},
@@ -61,7 +66,8 @@ def interface_of(manifest: Manifest) -> ModelInterface:
 
 def functions_of(interface: ModelInterface) -> tuple[str, ...]:
     """The functions whose execution is an inference."""
-    parts = ("begin", "push_row", "finish") if interface.input_memory == "streamed" else ("run",)
+    run = "run_masked" if interface.masked else "run"
+    parts = ("begin", "push_row", "finish") if interface.input_memory == "streamed" else (run,)
     return tuple(f"{interface.name}_{part}" for part in parts)
 
 
@@ -122,7 +128,8 @@ def _harness_view(interface: ModelInterface, memory: MemoryMap) -> SimpleNamespa
         for n, (r, parameter) in enumerate(zip(interface.regions, parameters, strict=True))
     ]
     name, streamed = interface.name, interface.input_memory == "streamed"
-    single = len(interface.input_bytes) == 1
+    inputs = len(interface.input_bytes) - interface.masked
+    single = inputs == 1
     resident = interface.input_memory == "resident"
     outputs = range(len(interface.output_bytes))
     return SimpleNamespace(
@@ -133,11 +140,11 @@ def _harness_view(interface: ModelInterface, memory: MemoryMap) -> SimpleNamespa
         copies=[
             SimpleNamespace(function=f"{name}_input" if single else f"{name}_input_{n}",
                             size_bytes=size)
-            for n, size in enumerate(interface.input_bytes) if resident
+            for n, size in enumerate(interface.input_bytes[:inputs]) if resident
         ],
         input_arguments="".join(
             f", (const void *)te_emulator_input_{n}"
-            for n in range(len(interface.input_bytes)) if not resident
+            for n in range(len(interface.input_bytes)) if not resident or n >= inputs
         ),
         output_arguments="".join(f", (void *)te_emulator_output_{n}" for n in outputs),
         stream_rows=interface.stream_rows,

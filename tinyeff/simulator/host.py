@@ -139,7 +139,10 @@ class HostProgram:
         return self.infer(inputs).outputs
 
     def infer(self, inputs: tuple[Array, ...]) -> Batch:
-        """As `run`, with the early exits that were taken."""
+        """As `run`, with the early exits that were taken.
+
+        A mask of (count, rows, columns) may follow the inputs, where patches can be left out.
+        """
         return self._run(inputs, None)
 
     def run_traced(
@@ -152,7 +155,7 @@ class HostProgram:
 
     def _run(self, inputs: tuple[Array, ...], trace: Path | None) -> Batch:
         folder = Path(self._folder.name)
-        count = len(inputs[0])
+        count, inputs = len(inputs[0]), self.manifest.with_mask(inputs)
         flat = [np.ascontiguousarray(x).reshape(count, -1).view(np.uint8) for x in inputs]
         (folder / "inputs.bin").write_bytes(np.concatenate(flat, axis=1).tobytes())
         command = [str(self._binary), str(folder / "inputs.bin"), str(folder / "outputs.bin")]

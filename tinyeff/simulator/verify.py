@@ -10,11 +10,12 @@ from typing import Protocol
 import numpy as np
 
 from tinyeff.exits import exits_taken, handed_over
-from tinyeff.fixed_point import int8_of_uint8
 from tinyeff.ir import Array, Graph, Program, Tensor
+from tinyeff.patch_mask import random_masks
 from tinyeff.simulator.host import Batch, HostProgram, TraceRecord
-from tinyeff.simulator.litert import Reference
+from tinyeff.simulator.masked import MaskedOracle
 from tinyeff.simulator.memory_map import MemoryMap
+from tinyeff.simulator.oracle import Oracle
 
 TRACE_BYTES = 1 << 26
 """How much trace is held at a time; larger batches are verified in parts."""
@@ -67,45 +68,6 @@ class Verification:
         return self.difference is None
 
 
-class Oracle:
-    """LiteRT on the graph's own flatbuffer, fed at the graph's int8 inputs.
-
-    Where the model begins with a QUANTIZE, LiteRT is given the real values that quantize to the
-    int8 input.
-    """
-
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
-        self._reference = Reference(graph.source.flatbuffer, graph.source.name)
-
-    def run(self, inputs: tuple[Array, ...], wanted: tuple[int, ...]) -> dict[int, Array]:
-        """The values of the graph's tensors `wanted` (all with a source) for one sample."""
-        values = []
-        for detail, index, value in zip(self._reference.inputs, self._graph.inputs, inputs,
-                                        strict=True):
-            tensor = self._graph.tensors[index]
-            if detail["dtype"] == np.float32 and tensor.quant is not None:
-                value = (value.astype(np.float32) - np.float32(tensor.quant.zero_point)) * (
-                    np.float32(tensor.quant.scale))
-            elif detail["dtype"] == np.uint8:  # a QUANTIZE that only moves the zero point by 128
-                value = (value.astype(np.int16) + 128).astype(np.uint8)
-            values.append(np.ascontiguousarray(value).reshape(detail["shape"]))
-        self._reference.run(tuple(values))
-        sources = {i: self._graph.tensors[i].source for i in wanted}
-        return {i: _as_int8(self._reference.tensor(s)).reshape(self._graph.tensors[i].shape)
-                for i, s in sources.items() if s is not None}
-
-    def outputs(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-        """All outputs of the graph for one sample, in its order."""
-        values = self.run(inputs, self._graph.outputs)
-        return tuple(values[i] for i in self._graph.outputs)
-
-
-def _as_int8(values: Array) -> Array:
-    """The values of a TFLite tensor as the graph has them: int8 where TFLite has uint8."""
-    return int8_of_uint8(values) if values.dtype == np.uint8 else values
-
-
 def reference_outputs(
     graph: Graph,
     inputs: tuple[Array, ...],
@@ -148,23 +110,29 @@ def verify(
 ) -> Verification:
     """Compare the generated C with LiteRT, bit for bit, on this machine or an emulated core.
 
-    `inputs`: one array of (count, *shape) int8 per model input. The release build is compared at
-    the model's outputs, and by the early exit that it takes; a traced build at every tensor that
+    `inputs`: one array of (count, *shape) int8 per model input; where patches can be left out a
+    mask of (count, rows, columns) may follow, else masks are random. The release build is compared
+    at the model's outputs, and by the early exit that it takes; a traced build at every tensor that
     equals a TFLite tensor and was computed. `compiler` and `engine` are for an emulated `cpu` (see
     `emulate`), `flags` for this machine. `memory` is the map of a chip that the release build must
     run in; tracing takes room that no chip needs.
     """
+    oracle = Oracle(program.graph)
+    if program.patches is not None:
+        oracle = MaskedOracle(program.graph, program.patches)
+        if len(inputs) == len(program.graph.inputs):
+            inputs = (*inputs, random_masks(program.patches, 0, len(inputs[0])))
     if cpu != "host":
         from tinyeff.simulator.emulated import EmulatedProgram, can_trace
 
         built = EmulatedProgram(program, cpu, compiler=compiler, engine=engine, memory=memory)
         shown = EmulatedProgram(program, cpu, trace=True, compiler=compiler, engine=engine
                                 ) if can_trace(cpu, engine) else None
-        return compare(program.graph, inputs, built, shown, progress)
+        return compare(program.graph, inputs, built, shown, progress, oracle)
     with HostProgram(program, flags=flags) as release, HostProgram(
         program, trace=True, flags=flags
     ) as traced:
-        return compare(program.graph, inputs, release, traced, progress)
+        return compare(program.graph, inputs, release, traced, progress, oracle)
 
 
 def compare(
@@ -173,9 +141,13 @@ def compare(
     release: Machine,
     traced: Machine | None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    oracle: Oracle | None = None,
 ) -> Verification:
-    """`verify` on any machine; without `traced`, only outputs are compared."""
-    count, oracle = len(inputs[0]), Oracle(graph)
+    """`verify` on any machine; without `traced`, only outputs are compared.
+
+    `oracle` says what is right, LiteRT unless given.
+    """
+    count, oracle = len(inputs[0]), oracle or Oracle(graph)
     written = {i for op in graph.ops for i in op.outputs}
     exits = np.zeros(len(graph.exits) + 1, np.int64)
     shown = set(graph.outputs) if traced is None else written | set(graph.outputs)

@@ -79,6 +79,7 @@ def _functions(manifest: Manifest) -> list[str]:
     """The names of the model's functions, without its prefix."""
     calls = ["begin", "push_row", "finish"] if manifest.input_memory == "streamed" else ["run"]
     inputs = [p.short_name for p in _ports(manifest.name, "input", manifest.inputs)]
+    calls += ["run_masked", "patch_area"] if manifest.patches else []
     return [*calls, *(inputs if manifest.input_memory == "resident" else []),
             *(["label"] if manifest.labels else [])]
 
