@@ -20,7 +20,7 @@ from tests.planner.patch_graphs import random_inputs as fake_inputs
 from tests.planner.patch_graphs import real_graphs
 from tests.planner.random_graphs import block_graphs, graphs, tall_graphs
 from tests.planner.routes import plan_along
-from tests.planner.test_patch_code import CORTEX_M4, MODELS, QUIET, check, model, reference
+from tests.planner.test_patch_code import CORTEX_M4, MADE, MODELS, QUIET, check, model, reference
 from tinyeff.data import random_inputs
 from tinyeff.ir import Graph, Limits, Plan, Target
 from tinyeff.ops import operator_of
@@ -141,7 +141,7 @@ def test_the_smallest_point_of_the_front_of_models(name: str) -> None:
 
 
 @pytest.mark.all
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *MADE])
 def test_points_along_the_front_of_models(name: str) -> None:
     graph, inputs, expected = model(name)
     for planned in along_the_front(name):

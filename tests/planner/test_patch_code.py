@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -10,8 +12,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.mobilenet_v2 import mobilenet_v2
 from tests.planner.patch_graphs import real_graphs
 from tests.shared import shared_path
+from tinyeff import zoo
 from tinyeff.data import random_inputs
 from tinyeff.ir import Array, Graph, Limits, Plan, Target
 from tinyeff.ops import operator_of
@@ -19,6 +23,9 @@ from tinyeff.ops.operator import node_of
 from tinyeff.pipeline import lower, prepare
 from tinyeff.planner import validate
 from tinyeff.planner.patches import Patch, PatchSearch, plan_patch
+from tinyeff.quantizer import quantize
+from tinyeff.reader import simplify
+from tinyeff.reader.flatbuffer import parse, serialize
 from tinyeff.selection import select
 from tinyeff.simulator.host import WARNINGS, HostProgram
 from tinyeff.simulator.oracle import Oracle
@@ -27,7 +34,30 @@ from tinyeff.targets import target_for
 SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 MODELS = ["kws_dscnn_int8", "vww_96_int8", "ic_resnet8_int8", "mcunet_vww_int8"]
 CORTEX_M4 = target_for("cortex-m4")
+MADE: dict[str, Callable[[], Graph]] = {
+    "mobilenet_v2_0.35_144": lambda: written(mobilenet_v2(144, 0.35)),
+    "mcunet_in3": lambda: quantized(zoo.graph("mcunet_in3")),
+    "mobilenet_v2_1.0_224": lambda: written(mobilenet_v2(224, 1.0)),
+}
+"""The other networks of the table of memory, with random weights; they take minutes."""
 QUIET = (HealthCheck.too_slow, HealthCheck.data_too_large)
+
+
+def written(graph: Graph) -> Graph:
+    """The graph as its own file has it, which LiteRT can run."""
+    return parse(serialize(graph), graph.source.name)
+
+
+def quantized(graph: Graph) -> Graph:
+    """A float graph without weights in int8, with random ones."""
+    rng = np.random.default_rng(4)
+    tensors = tuple(
+        t if t.data is None or t.dtype != "float32" else replace(t, data=rng.normal(
+            0, (3 / max(t.elements // t.shape[0], 1)) ** 0.5, t.shape).astype(np.float32))
+        for t in graph.tensors)
+    shape = graph.tensors[graph.inputs[0]].shape
+    samples = rng.normal(0, 1, (2, *shape)).astype(np.float32)
+    return quantize(written(replace(graph, tensors=tensors)), (samples,), effort="fast")
 
 
 def check(graph: Graph, plan: Plan, expected: dict[int, Array], inputs: tuple[Array, ...]) -> None:
@@ -61,8 +91,10 @@ def pixels_of(graph: Graph, op: int) -> int:
 
 @cache
 def model(name: str) -> tuple[Graph, tuple[Array, ...], dict[int, Array]]:
-    """A shared model, an input, and what LiteRT says of every tensor."""
-    graph = select(prepare(shared_path("models", f"{name}.tflite")), CORTEX_M4)
+    """A shared model or one of `MADE`, an input, and what LiteRT says of every tensor."""
+    graph = simplify(MADE[name]()) if name in MADE else prepare(
+        shared_path("models", f"{name}.tflite"))
+    graph = select(graph, CORTEX_M4)
     inputs = random_inputs(graph, 3, 1)
     written = {i for op in graph.ops for i in op.outputs} | set(graph.outputs)
     known = tuple(i for i in written if graph.tensors[i].source is not None)
