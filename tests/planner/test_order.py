@@ -136,7 +136,7 @@ def test_orders_of_irregular_networks() -> None:
 
 
 @pytest.mark.slow
-def test_resnet8_streams_with_the_shortcut_after_the_branch() -> None:
+def test_resnet8_streams_with_the_shortcut_before_the_branch() -> None:
     graph, inputs, expected = model("ic_resnet8_int8")
     limits = replace(PER_LAYER, strategy="stream")
     arranged = arrange(graph, CORTEX_M4, limits)
