@@ -3,69 +3,81 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.cifar import enlarged
 from tinyeff.worker import main
 
 BATCH = 32
 
 
 def job(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
-    """Write <name>.keras for each network of `task`, whose images are images.npy, labels.npy.
+    """Write <name>.keras for the network of `task`; images.npy, labels.npy are 32x32, 0 to 255.
 
-    `random` lists classes of keras.applications with their arguments: weights are random, batch
-    normalization has random factors and the statistics of the images. `trained` lists networks of
-    the zoo, trained for `seconds` each.
+    With a `maker` "random" it is a class of keras.applications whose weights are random and whose
+    batch normalization has random factors and the statistics of the images; with "trained" one of
+    the zoo, trained for `epochs` passes over the images, half of them flipped. Inputs are the images
+    times `scale` plus `offset`.
     """
     import keras
 
-    from tinyeff import zoo
-
     images, labels = np.load(folder / "images.npy"), np.load(folder / "labels.npy")
-    for name, arguments in task["random"].items():
-        keras.utils.set_random_seed(1)
+    arguments, name, seed = task["arguments"], task["name"], task["seed"]
+    keras.utils.set_random_seed(seed)
+    if task["maker"] == "random":
         model = getattr(keras.applications, name)(weights=None, classifier_activation=None,
                                                   classes=10, **arguments)
-        _normalize(keras, model, images[:BATCH])
+        x = _scaled(enlarged(images[:BATCH], arguments["input_shape"][0])[:, 0], task)
+        _normalize(keras, model, x)
         model.save(folder / f"{name}.keras")
-    right = {}
-    for name, arguments in task["trained"].items():
-        keras.utils.set_random_seed(1)
-        model = zoo.build(name, seed=1, classes=10, **arguments)
-        right[name] = _train(keras, model, images, labels, task["seconds"])
-        zoo.deploy(model).save(folder / f"{name}.keras")
-    return {"right": right}
+        return {}
+    from tinyeff import zoo
+
+    model = zoo.build(name, seed=seed, classes=10, **arguments)
+    x = _scaled(enlarged(images, arguments["resolution"])[:, 0], task)
+    _train(keras, model, x, labels, task["epochs"], seed)
+    zoo.deploy(model).save(folder / f"{name}.keras")
+    return {}
+
+
+def _scaled(images: Any, task: dict[str, Any]) -> Any:
+    return images * np.float32(task["scale"]) + np.float32(task["offset"])
 
 
 def _normalize(keras: Any, model: Any, images: Any) -> None:
     rng = np.random.default_rng(2)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            channels = layer.gamma.shape[0]
-            layer.gamma.assign(rng.uniform(0.5, 1.5, channels))
-            layer.beta.assign(rng.normal(0, 0.3, channels))
-            layer.momentum = 0.3
+    for layer in _normalizations(keras, model):
+        channels = layer.gamma.shape[0]
+        layer.gamma.assign(rng.uniform(0.5, 1.5, channels))
+        layer.beta.assign(rng.normal(0, 0.3, channels))
+        layer.momentum = 0.3
     for _ in range(6):
         model(images, training=True)
 
 
-def _train(keras: Any, model: Any, images: Any, labels: Any, seconds: float) -> float:
-    """Train for that long; the part of the images that it then has right."""
+def _train(keras: Any, model: Any, images: Any, labels: Any, epochs: int, seed: int) -> None:
+    """So many passes over the images, of which each time others are flipped."""
+    rng = np.random.default_rng(seed)
+    steps = epochs * -(-len(images) // BATCH)
+    rate = keras.optimizers.schedules.CosineDecay(3e-3, steps, alpha=0.02)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(2e-3), loss)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        model.fit(images, labels, batch_size=BATCH, verbose=0)
-    for layer in model.layers:  # few steps: moving averages have not arrived
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.7
+    model.compile(keras.optimizers.Adam(rate), loss)
+    for _ in range(epochs):
+        flip = rng.random(len(images)) < 0.5
+        flipped = np.where(flip[:, None, None, None], images[:, :, ::-1], images)
+        model.fit(flipped, labels, batch_size=BATCH, verbose=0)
+    for layer in _normalizations(keras, model):  # moving averages lag behind the weights
+        layer.momentum = 0.7
     for start in range(0, len(images) - BATCH + 1, BATCH):
         model(images[start:start + BATCH], training=True)
-    return float((model.predict(images, verbose=0).argmax(1) == labels).mean())
+
+
+def _normalizations(keras: Any, model: Any) -> list[Any]:
+    return [layer for layer in model.layers
+            if isinstance(layer, keras.layers.BatchNormalization)]
 
 
 if __name__ == "__main__":

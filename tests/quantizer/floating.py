@@ -21,6 +21,15 @@ def as_float(graph: Graph) -> Graph:
     return with_flatbuffer(substitute(replace(graph, tensors=tensors, ops=ops), aliases))
 
 
+def copies_an_input(graph: Graph) -> bool:
+    """True where an output is an input in another scale, so that in float nothing is computed."""
+    copies = set(graph.inputs)
+    for op in graph.ops:
+        if op.kind == "QUANTIZE" and op.inputs[0] in copies:
+            copies.update(op.outputs)
+    return bool(copies & set(graph.outputs))
+
+
 def _real(tensor: Tensor) -> Tensor:
     if tensor.quant is None:
         return tensor

@@ -72,7 +72,7 @@ def test_the_function_stays_and_no_range_grows(strength: float) -> None:
     graph = damaged(prepared(network()))
     samples = random_samples(graph, 8)
     before = peaks(graph, samples)
-    result = equalized(graph, before, strength)
+    result = equalized(graph, observe(graph, samples), strength)
     after = peaks(result, samples)
     np.testing.assert_allclose(floats(result, samples)[0], floats(graph, samples)[0], rtol=1e-3,
                                atol=1e-3)
@@ -103,6 +103,28 @@ def damaged(graph: Graph) -> Graph:
     factors = 10 ** np.random.default_rng(0).uniform(-1.5, 1.5, len(channels.parent))
     factors = np.where(channels.blocked, 1.0, factors[channels.parent])
     return with_flatbuffer(with_factors(graph, channels, factors))
+
+
+def test_a_channel_that_is_silent_on_the_samples_does_not_spoil_the_weights_that_read_it() -> None:
+    """It is damaged as well: what reads it has weights a thousand times as large as usual."""
+    g = FloatBuilder("silent")
+    x = g.layer("CONV_2D", g.input((1, 6, 6, 3)), 16, 3, 3, 3, activation="relu")
+    graph = g.graph(g.layer("CONV_2D", x, 8, 1, 1, 16))
+    tensors = [t if t.is_constant else replace(t, dtype="float32", quant=None)
+               for t in graph.tensors]
+    silent = np.arange(16) < 8
+    changes = {graph.ops[0].inputs[1]: lambda w: np.where(silent[:, None, None, None], w / 1e3, w),
+               graph.ops[0].inputs[2]: lambda b: np.where(silent, -50.0, b),
+               graph.ops[1].inputs[1]: lambda w: np.where(silent, w * 1e3, w)}
+    for index, change in changes.items():
+        tensors[index] = replace(tensors[index], data=change(tensors[index].data).astype("f4"))
+    broken = with_flatbuffer(replace(graph, tensors=tuple(tensors)))
+    samples = random_samples(broken, 24)
+    assert (peaks(broken, samples)[broken.ops[0].outputs[0]][silent] == 0).all()
+    (expected,), (found,) = floats(broken, samples), int8_outputs(
+        quantize(broken, samples, effort="fast"), samples)
+    noise = np.square(found - expected).sum()
+    assert 10 * np.log10(np.square(expected).sum() / noise) >= 35
 
 
 @pytest.mark.slow

@@ -16,9 +16,10 @@ from tinyeff.quantizer.calibration import Calibration, Rounding
 from tinyeff.quantizer.equalization import equalized
 from tinyeff.quantizer.execution import Part
 from tinyeff.quantizer.observation import Observation, observe
-from tinyeff.quantizer.ranges import AUTO
+from tinyeff.quantizer.ranges import AUTO, rules
 from tinyeff.quantizer.scales import groups_of, quant_of
 from tinyeff.quantizer.sensitivity import (
+    FOLDS,
     Progress,
     Search,
     before_squashing,
@@ -33,8 +34,6 @@ from tinyeff.quantizer.settings import Effort, Recipe
 MOST_DOUBLINGS = 64
 RECIPE_CLEARLY = 0.7
 """Another recipe than the usual one must have less than this part of its error."""
-HELD_BACK = 3
-"""Ranges are tried out on one sample in three, which took no part in finding them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +57,7 @@ def attempt(
     """Quantize a prepared float graph by one recipe."""
     seen = observe(graph, samples)
     if recipe.equalization > 0:
-        peaks = {i: o.peaks for i, o in seen.items()}
-        graph = equalized(graph, peaks, recipe.equalization)
+        graph = equalized(graph, seen, recipe.equalization)
         seen = observe(graph, samples)
     groups, fixed = groups_of(graph)
     members = {g: m for g, m in roots(graph, groups).items() if g not in fixed}
@@ -77,16 +75,15 @@ def _rules(
     graph: Graph, recipe: Recipe, samples: tuple[Array, ...], effort: Effort,
     members: dict[int, list[int]], seen: dict[int, Observation], progress: Progress,
 ) -> dict[int, str]:
-    count = len(samples[0])
-    if recipe.method != AUTO or not effort.search_samples or count < HELD_BACK:
-        return chosen_rules(graph, None, recipe.method, members, seen, progress)
-    back = np.arange(count) % HELD_BACK == HELD_BACK - 1
+    if recipe.method != AUTO or not effort.search_samples or len(samples[0]) < FOLDS:
+        return chosen_rules(None, recipe.method, graph, members, [seen], progress)
     tensors = sum(map(len, members.values()))
-    runs = effort.search_macs // max(1, 4 * tensors * macs_of(graph))
-    most = int(np.clip(runs, 2, effort.search_samples))
-    search = Search.on(graph, tuple(s[back] for s in samples), most)
-    others = observe(graph, tuple(s[~back] for s in samples))
-    return chosen_rules(graph, search, recipe.method, members, others, progress)
+    runs = effort.search_macs // max(1, len(rules(AUTO)) * tensors * macs_of(graph) // 2)
+    most = int(np.clip(runs, FOLDS, effort.search_samples))
+    search = Search.on(graph, samples, most)
+    places = np.arange(len(samples[0])) % FOLDS
+    others = [observe(graph, tuple(s[places != fold] for s in samples)) for fold in range(FOLDS)]
+    return chosen_rules(search, recipe.method, graph, members, others, progress)
 
 
 def _within_limits(
@@ -140,11 +137,12 @@ def best_recipe(
     if len(effort.recipes) == 1 or len(samples[0]) < 4:
         return effort.recipes[0]
     first, second = (tuple(s[start::2] for s in samples) for start in (0, 1))
-    expected = floats(before_squashing(graph), second)
+    plain, classes = before_squashing(graph)
+    expected = floats(plain, second)
     errors = []
     for recipe in effort.recipes:
         made = attempt(graph, recipe, first, effort, progress)
-        found = int8_outputs(before_squashing(made.result), second)
-        errors.append(output_error(found, expected))
+        found = int8_outputs(before_squashing(made.result)[0], second)
+        errors.append(output_error(found, expected, classes))
     errors[0] *= RECIPE_CLEARLY  # the usual recipe, unless another is clearly better
     return effort.recipes[int(np.argmin(errors))]

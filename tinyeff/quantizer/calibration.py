@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -127,27 +126,15 @@ class Calibration:
         count = products.groups_of(op.kind, tensor.shape, node.input(known.data_input).channels)
         grouped = products.to_groups(op.kind, tensor.data.astype(np.float64), count)
         least = (np.abs(bias) / (quant.scale * BIAS_STEPS)).reshape(grouped.shape[:2])
-        depth = grouped.shape[2]
-        if not (self.how.second_order and products.has_patches(op.kind)
-                and depth <= rounding.MAX_DEPTH):
-            scales = rounding.largest_scales(grouped, least)
-            scales = scales.astype(np.float32).astype(np.float64)
-            values = rounding.nearest(grouped, scales)
-        else:
-            values, scales = self._second_order(op, node, grouped, least, x)
+        hessian = None
+        if (self.how.second_order and products.has_patches(op.kind)
+                and grouped.shape[2] <= rounding.MAX_DEPTH):
+            positions = products.positions_of(op.kind, node, len(x), np.random.default_rng(0))
+            inputs = products.patches(op.kind, node, x, positions)
+            hessian = rounding.hessian_of(inputs, self.how.correct_bias)
+        values, scales = rounding.rounded(grouped, least, hessian)
         return Weights(products.from_groups(op.kind, values, tensor.shape).astype(np.int8),
                        scales.reshape(-1), bias)
-
-    def _second_order(
-        self, op: Op, node: Any, grouped: Array, least: Array, x: Array
-    ) -> tuple[Array, Array]:
-        rng = np.random.default_rng(0)
-        positions = products.positions_of(op.kind, node, len(x), rng)
-        inputs = products.patches(op.kind, node, x, positions)
-        hessian = rounding.hessian_of(inputs, self.how.correct_bias)
-        scales = rounding.largest_scales(grouped, least)
-        scales = scales.astype(np.float32).astype(np.float64)
-        return rounding.second_order(grouped, scales, hessian), scales
 
     def _bias(self, op: Op) -> Array:
         place = max(1, operator_of(op.kind).data_input) + 1

@@ -14,7 +14,7 @@ from tinyeff.ops import operator_of
 from tinyeff.quantizer import Quantized
 from tinyeff.quantizer.attempt import Attempt, floats, int8_outputs
 from tinyeff.quantizer.execution import Part
-from tinyeff.quantizer.sensitivity import Search, output_error
+from tinyeff.quantizer.sensitivity import Search
 
 SAMPLES = 16
 """On so many samples each layer's error at the output is measured."""
@@ -119,7 +119,7 @@ def _layer(made: Attempt, search: Search, index: int, kind: str, number: int) ->
     quant, trace = made.calibration.quants[index], made.calibration.traces[index]
     tensor, peaks = made.plain.tensors[index], made.seen[index].peaks
     low, high = ((q - quant.zero_point) * quant.scale for q in (-128, 127))
-    (error,) = search.errors(index, [quant])
+    (error,) = search.errors(index, [(quant,)])
     return Layer(
         number=number, name=tensor.name, kind=kind, rule=made.rules[index], low=low, high=high,
         scale=quant.scale, zero_point=quant.zero_point,
@@ -141,7 +141,7 @@ def _weight_error(made: Attempt, search: Search, number: int) -> float:
     if not wanted:
         return 0.0
     found = Part(graph, rest, wanted).run(search.values)
-    return output_error(found, tuple(search.values[i] for i in wanted))
+    return search.difference({**search.values, **dict(zip(wanted, found, strict=True))})
 
 
 def _outputs(made: Attempt, samples: tuple[Array, ...]) -> tuple[float, float, float | None]:

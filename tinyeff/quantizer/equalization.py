@@ -21,10 +21,13 @@ import numpy as np
 from tinyeff.ir import ABSENT, Array, Graph, Op, Tensor
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import Node, node_of
+from tinyeff.quantizer.observation import Observation
 from tinyeff.quantizer.products import groups_of
 
 LARGEST = float(2**24)
 """No channel is multiplied by more."""
+SLACK = 4.0
+"""Weights that read a channel are scaled down to this part of the usual size at most."""
 
 SAME = ("RELU", "LEAKY_RELU", "PRELU", "MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD", "RESIZE_BILINEAR",
         "RESIZE_NEAREST_NEIGHBOR", "RELU6", "MEAN", "REDUCE_MAX", "SUM", "ABS", "NEG")
@@ -160,25 +163,60 @@ def reads_channels(op: Op, node: Node[Any]) -> bool:
     return op.kind != "CONV_2D" or groups_of(op.kind, weights.shape, x.channels) == 1
 
 
-def equalized(graph: Graph, peaks: dict[int, Array], strength: float) -> Graph:
+def equalized(graph: Graph, seen: dict[int, Observation], strength: float) -> Graph:
     """The graph with channels scaled up towards the largest of their tensor.
 
-    `peaks` are the largest magnitudes per channel of each activation. With strength 1 all channels
-    of a tensor that can be scaled get the same range, with 0 none changes. No tensor's range grows.
+    With strength 1 all channels of a tensor that can be scaled get the same reach, with 0 none
+    changes. No tensor's range grows. A channel that is hardly ever active on the samples may be on
+    others: it is scaled up no further than until the weights that read it are as small as usual.
     """
     channels = Channels(graph)
     part = np.zeros(len(channels.parent))  # of the tensor's range that the channel uses
     for i in channels.first:
-        largest = float(peaks[i].max(initial=0.0))
+        largest = float(seen[i].peaks.max(initial=0.0))
         if largest > 0:
-            np.maximum.at(part, channels.parent[channels.of(i)], peaks[i] / largest)
+            reach = np.minimum(seen[i].reach / largest, 1.0)
+            np.maximum.at(part, channels.parent[channels.of(i)], reach)
     part = part[channels.parent]
-    factors = np.where((part > 0) & ~channels.blocked, np.maximum(part, 1 / LARGEST) ** -strength,
-                       1.0)
+    active = (part > 0) & ~channels.blocked[channels.parent]
+    factors = np.where(active, np.maximum(part, 1 / LARGEST) ** -strength, 1.0)
+    most = _most_by_weights(graph, channels, factors, active)
+    factors = np.where(active, np.minimum(factors, np.maximum(most, 1.0)), most ** strength)
+    factors = np.where(channels.blocked[channels.parent], 1.0, factors)
     # Powers of two change no bit of the float weights' mantissas.
     factors = np.exp2(np.round(np.log2(factors)))
     factors = np.where(factors * part > 1.0, factors / 2, factors)
     return with_factors(graph, channels, factors)
+
+
+def _most_by_weights(graph: Graph, channels: Channels, factors: Array, active: Array) -> Array:
+    """For each channel the factor with which the weights that read it are somewhat small.
+
+    Weights that read one channel with several others are compared, row by row, with what is usual
+    for active channels with these factors. 1 for channels that are inactive and not read so;
+    LARGEST for active ones.
+    """
+    most = np.zeros(len(factors))
+    for op in graph.ops:
+        known = operator_of(op.kind)
+        if known.weight_axis is None or op.kind == "DEPTHWISE_CONV_2D":
+            continue
+        x = channels.of(op.inputs[known.data_input])
+        data, live = graph.tensors[op.inputs[1]].data, active[x]
+        assert data is not None
+        if data.shape[-1] % len(live) or not live.any():
+            continue
+        count = len(live)
+        size = np.abs(data.astype(np.float64)).reshape(data.shape[0], -1, count).max(1)
+        rows = (size / factors[x])[:, live].max(1, keepdims=True)
+        size = (size / np.where(rows > 0, rows, np.inf)).max(0)  # per input channel
+        usual = float(np.median((size / factors[x])[live]))
+        if usual > 0:
+            np.maximum.at(most, channels.parent[x], SLACK * size / usual)
+    most = np.clip(most, 1 / LARGEST, LARGEST)[channels.parent]
+    unread = most <= 1 / LARGEST
+    result: Array = np.where(unread, np.where(active, LARGEST, 1.0), most)
+    return result
 
 
 def with_factors(graph: Graph, channels: Channels, factors: Array) -> Graph:

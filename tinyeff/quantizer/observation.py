@@ -12,7 +12,7 @@ from tinyeff.errors import UsageError
 from tinyeff.ir import Array, Graph
 from tinyeff.quantizer.execution import Part, Values, inputs_of
 
-KEPT_VALUES = 1 << 19
+KEPT_VALUES = 1 << 17
 """Of each tensor so many values are kept, evenly spread; ranges and maxima are of all."""
 CHUNK_VALUES = 1 << 26
 """Values of all tensors that are held at once."""
@@ -22,12 +22,14 @@ CHUNK_VALUES = 1 << 26
 class Observation:
     """Of one tensor some of its values, with the least and the largest.
 
-    `peaks` are the largest magnitudes per channel (its last dimension), `spread` how far the least
-    and the largest value vary from sample to sample: their standard deviations.
+    `peaks` are the largest magnitudes per channel (its last dimension), `reach` what these may well
+    be on other samples: more by their standard deviation from sample to sample. `spread` is how far
+    the least and the largest value vary between samples: their standard deviations.
     """
 
     values: Array
     peaks: Array
+    reach: Array
     spread: tuple[float, float]
 
 
@@ -40,7 +42,7 @@ def observe(graph: Graph, samples: tuple[Array, ...]) -> dict[int, Observation]:
               if graph.tensors[i].dtype == "float32"]
     count = len(samples[0])
     kept: dict[int, list[Array]] = {i: [] for i in wanted}
-    peaks: dict[int, Array] = {}
+    peaks: dict[int, list[Array]] = {i: [] for i in wanted}
     ends: dict[int, list[Array]] = {i: [] for i in wanted}
     for values in chunks(graph, samples):
         for i in wanted:
@@ -49,16 +51,18 @@ def observe(graph: Graph, samples: tuple[Array, ...]) -> dict[int, Observation]:
                 raise UsageError(f"{graph.source.name}: '{graph.tensors[i].name}' becomes infinite "
                                  "or no number on the calibration data, in float32 already; check "
                                  "the data's scale (--preprocess) and the model")
-            channels = v.reshape(-1, graph.tensors[i].channels)
-            found = np.abs(channels).max(0)
-            peaks[i] = np.maximum(peaks[i], found) if i in peaks else found
+            channels = v.reshape(len(v), -1, graph.tensors[i].channels)
+            peaks[i].append(np.maximum(channels.max(1), -channels.min(1)))
             rows = v.reshape(len(v), -1)
             ends[i].append(np.stack([rows.min(1), rows.max(1)]).astype(np.float64))
             kept[i].append(_some(v.reshape(-1), max(1, KEPT_VALUES * len(v) // count)))
     result = {}
     for i in wanted:
         low, high = np.concatenate(ends[i], axis=1).std(1).tolist()
-        result[i] = Observation(np.concatenate(kept[i]), peaks[i], (low, high))
+        each = np.concatenate(peaks[i])
+        peak = each.max(0)
+        reach = peak + each.std(0)
+        result[i] = Observation(np.concatenate(kept[i]), peak, reach, (low, high))
     return result
 
 

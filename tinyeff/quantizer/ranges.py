@@ -19,6 +19,8 @@ from tinyeff.quantizer.scales import Range, fake, quant_of
 METHODS = ("minmax", "percentile", "mse", "entropy")
 AUTO = "auto"
 """Of all candidates, for each tensor that which causes the least error at the output."""
+PARTS = (0.9, 0.8, 0.7, 0.6, 0.5)
+"""Of the range of all values."""
 PERCENTILES = (1e-5, 1e-4, 1e-3)
 """Parts of the values that lie beyond each end."""
 MARGIN = 0.5
@@ -35,7 +37,8 @@ def rules(method: str) -> tuple[str, ...]:
         return (f"percentile {PERCENTILES[0]:g}",)
     if method != AUTO:
         return (method,)
-    return ("wide", "minmax", *(f"percentile {p:g}" for p in PERCENTILES), "mse", "entropy")
+    return ("minmax", "wide", *(f"minmax x {part:g}" for part in PARTS),
+            *(f"percentile {p:g}" for p in PERCENTILES), "mse", "entropy")
 
 
 def range_by(rule: str, seen: Observation) -> Range:
@@ -47,6 +50,9 @@ def range_by(rule: str, seen: Observation) -> Range:
     if rule == "wide":
         return (full[0] - MARGIN * seen.spread[0] * (full[0] < 0),
                 full[1] + MARGIN * seen.spread[1] * (full[1] > 0))
+    if rule.startswith("minmax x"):
+        part = float(rule.split()[-1])
+        return part * full[0], part * full[1]
     if rule == "mse":
         return _least_squares(_thinned(flat), full)
     if rule == "entropy":

@@ -22,6 +22,10 @@ DAMPING = 0.01
 SMALLEST = 1e-30
 """Weights below so many are none: their scale could not be held in float32."""
 BLOCK = 64
+SMALLEST_PART = 0.8
+"""Of the scale that holds the largest weight, what is tried at least."""
+TRIALS_DEPTH, MOST_TRIALS = 1024, 24
+"""So many scales are tried, times the weights of a row, and at most."""
 MAX_DEPTH = 2304
 """Rows longer than this are rounded to nearest: their Hessian would not fit memory."""
 
@@ -62,6 +66,30 @@ def largest_scales(weights: Array, least: Array) -> Array:
     scales = np.where(scales < SMALLEST, 0.0, scales)
     result: Array = np.where(scales > 0, scales, scales.max(initial=0.0) or 1.0)
     return result
+
+
+def rounded(weights: Array, least: Array, hessian: Array | None) -> tuple[Array, Array]:
+    """Weights (groups, outputs, depth) as float64 integers, and their scales (groups, outputs).
+
+    With regard to the Hessian, or to nearest. Scales are at least `least`; for each output that one
+    is taken, somewhat smaller than would hold the largest weight, whose error is least. Short rows
+    get more trials: they take less time, and there a scale that suits all weights can be found.
+    """
+    full = largest_scales(weights, least)
+    values, scales = np.zeros_like(weights, np.float64), full
+    lowest = np.full(full.shape, np.inf)
+    trials = int(np.clip(TRIALS_DEPTH // max(1, weights.shape[2]), 2, MOST_TRIALS))
+    for part in np.linspace(1.0, SMALLEST_PART, trials):
+        trial = np.maximum(part * full, least).astype(np.float32).astype(np.float64)
+        found = (nearest(weights, trial) if hessian is None
+                 else second_order(weights, trial, hessian))
+        wrong = found * trial[:, :, None] - weights
+        felt = wrong if hessian is None else np.matmul(wrong, hessian)
+        error = np.einsum("gok,gok->go", felt, wrong)
+        better = error < lowest
+        values = np.where(better[:, :, None], found, values)
+        scales, lowest = np.where(better, trial, scales), np.where(better, error, lowest)
+    return values, scales
 
 
 def second_order(weights: Array, scales: Array, hessian: Array, sweeps: int = 2) -> Array:

@@ -33,10 +33,10 @@ class Effort:
 
 EFFORTS = {
     "fast": Effort((Recipe(second_order=False),), 0, 0),
-    "default": Effort((Recipe(equalization=1.0), Recipe(equalization=0.0)), 12, 10**11),
+    "default": Effort((Recipe(equalization=1.0), Recipe(equalization=0.0)), 64, 10**11),
     "high": Effort(tuple(Recipe(method, equalization, second_order)
                          for method in (AUTO, "minmax") for equalization in (1.0, 0.5, 0.0)
-                         for second_order in (True, False)), 48, 10**12),
+                         for second_order in (True, False)), 256, 10**12),
 }
 
 
