@@ -19,7 +19,7 @@ def job(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
 
     With a `maker` "random" it is a class of keras.applications whose weights are random and whose
     batch normalization has random factors and the statistics of the images; with "trained" one of
-    the zoo, trained for `epochs` passes over the images, half of them flipped. Inputs are the images
+    the zoo, trained for `epochs` passes over the images, flipped and shifted. Inputs are the images
     times `scale` plus `offset`.
     """
     import keras
@@ -59,20 +59,32 @@ def _normalize(keras: Any, model: Any, images: Any) -> None:
 
 
 def _train(keras: Any, model: Any, images: Any, labels: Any, epochs: int, seed: int) -> None:
-    """So many passes over the images, of which each time others are flipped."""
+    """So many passes over the images, each time flipped and shifted otherwise."""
     rng = np.random.default_rng(seed)
     steps = epochs * -(-len(images) // BATCH)
     rate = keras.optimizers.schedules.CosineDecay(3e-3, steps, alpha=0.02)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(rate), loss)
     for _ in range(epochs):
-        flip = rng.random(len(images)) < 0.5
-        flipped = np.where(flip[:, None, None, None], images[:, :, ::-1], images)
-        model.fit(flipped, labels, batch_size=BATCH, verbose=0)
+        model.fit(_moved(images, rng), labels, batch_size=BATCH, verbose=0)
     for layer in _normalizations(keras, model):  # moving averages lag behind the weights
         layer.momentum = 0.7
     for start in range(0, len(images) - BATCH + 1, BATCH):
         model(images[start:start + BATCH], training=True)
+
+
+def _moved(images: Any, rng: np.random.Generator) -> Any:
+    """Each image shifted by up to a sixteenth of its size, the border repeated, and half flipped.
+
+    Without that, networks learn the images by heart and amplify any noise.
+    """
+    most = images.shape[1] // 16
+    padded = np.pad(images, ((0, 0), (most, most), (most, most), (0, 0)), mode="edge")
+    result = np.empty_like(images)
+    for n, (dy, dx) in enumerate(rng.integers(0, 2 * most + 1, (len(images), 2))):
+        part = padded[n, dy:dy + images.shape[1], dx:dx + images.shape[2]]
+        result[n] = part[:, ::-1] if rng.random() < 0.5 else part
+    return result
 
 
 def _normalizations(keras: Any, model: Any) -> list[Any]:

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: MIT
 """The quantizer against TensorFlow's converter: agreement with float, and signal to noise.
 
-    python -m benchmarks.quantizer [--effort default] [--seconds 60] [PART ...]
+    python -m benchmarks.quantizer [--effort default] [PART ...]
 
 Parts: `subsets` (ic_resnet8, six sets of calibration images, scored on all images that are left),
 `models` (shared models and five networks of keras.applications with random weights) and `damaged`
-(networks of the zoo, trained for --seconds each, whose channels are then multiplied by factors
-over three decades, with the function unchanged). Needs the shared models and data, and TensorFlow.
+(networks of the zoo, trained on the calibration images, whose channels are then multiplied by
+factors over three decades, with the function unchanged). Needs the shared models and data, and
+TensorFlow. Networks are made once, in minutes, and kept in a folder for temporary files or the one
+that TINYEFF_CACHE names.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.cifar import SHARED, enlarged, images
+from benchmarks.quantizer_networks import Network, made
 from tinyeff.ir import Array, Graph
 from tinyeff.quantizer import quantize
 from tinyeff.quantizer.attempt import floats, int8_outputs
@@ -29,19 +32,21 @@ from tinyeff.quantizer.prepared import prepared
 from tinyeff.reader import parse, read, simplify, with_flatbuffer
 from tinyeff.worker import run_job
 
-ROOT = Path(__file__).resolve().parent.parent
-SHARED = Path(os.environ.get("TINYEFF_SHARED") or ROOT.parent / "shared")
 CALIBRATION = 64
 IMAGE = {"input_shape": (96, 96, 3)}
-RANDOM = {
-    "MobileNet": {**IMAGE, "alpha": 0.25},
-    "MobileNetV2": {**IMAGE, "alpha": 0.35},
-    "MobileNetV3Small": {**IMAGE, "alpha": 0.75, "include_preprocessing": False},
-    "EfficientNetB0": {"input_shape": (64, 64, 3)},
-    "DenseNet121": {"input_shape": (64, 64, 3)},
-}
-TRAINED = {name: {"width": 0.35 if name != "mobilenet_v3_small" else 0.75, "resolution": 32}
-           for name in ("mobilenet_v1", "mobilenet_v2", "mobilenext", "mobilenet_v3_small")}
+RANDOM = (
+    Network("random", "MobileNet", {**IMAGE, "alpha": 0.25}),
+    Network("random", "MobileNetV2", {**IMAGE, "alpha": 0.35}),
+    Network("random", "MobileNetV3Small",
+            {**IMAGE, "alpha": 0.75, "include_preprocessing": False}),
+    Network("random", "EfficientNetB0", {"input_shape": (64, 64, 3)}, scale=1.0, offset=0.0),
+    Network("random", "DenseNet121", {"input_shape": (64, 64, 3)}),
+)
+TRAINED = tuple(
+    Network("trained", name, {"width": width, "resolution": 32}, scale=1 / 255, offset=0.0,
+            epochs=60)
+    for name, width in (("mobilenet_v1", 0.35), ("mobilenet_v2", 0.35),
+                        ("mobilenet_v3_small", 0.75), ("mobilenext", 0.35)))
 
 
 def signal_to_noise(expected: Array, found: Array) -> float:
@@ -54,23 +59,6 @@ def agreement(expected: Array, found: Array) -> float:
     """In percent: samples with the same largest output."""
     a, b = (x.reshape(len(x), -1).argmax(1) for x in (expected, found))
     return float(100 * (a == b).mean())
-
-
-def images(name: str) -> tuple[Array, Array]:
-    """CIFAR-10 images as float32 (count, 32, 32, 3), 0 to 255, and their labels."""
-    with np.load(SHARED / "data" / f"cifar10_{name}.npz") as file:
-        return file["images"].astype(np.float32), file["labels"].astype(np.int64)
-
-
-def enlarged(x: Array, size: int) -> Array:
-    """Images stretched to size x size, bilinear, with a batch dimension for each."""
-    place = np.clip((np.arange(size) + 0.5) * x.shape[1] / size - 0.5, 0, x.shape[1] - 1)
-    low = place.astype(np.int64)
-    high, part = np.minimum(low + 1, x.shape[1] - 1), (place - low).astype(np.float32)
-    rows = x[:, low] * (1 - part)[:, None, None] + x[:, high] * part[:, None, None]
-    left, right = rows[:, :, low] * (1 - part)[:, None], rows[:, :, high] * part[:, None]
-    result: Array = (left + right)[:, None]
-    return result
 
 
 def converted(graph: Graph, samples: Array) -> Graph:
@@ -97,9 +85,8 @@ def int8(graph: Graph, samples: Array) -> Array:
 def compare_subsets(effort: str) -> Iterator[str]:
     """ic_resnet8: each line a calibration set, then mean and spread."""
     graph = read(SHARED / "models" / "ic_resnet8.h5")
-    (calibration, known), (test, labels) = images("calibration"), images("eval")
+    calibration, (test, labels) = images("calibration")[0], images("eval")
     everything = np.concatenate([test, calibration])[:, None]
-    truth = np.concatenate([labels, known])
     expected = outputs(graph, everything)
     right = np.mean(expected[:len(test)].argmax(1) == labels)
     yield f"ic_resnet8, float: top-1 {right:.2%} of {len(test)} evaluation images"
@@ -110,20 +97,21 @@ def compare_subsets(effort: str) -> Iterator[str]:
         left = np.setdiff1d(np.arange(len(everything)), len(test) + chosen)
         samples = calibration[chosen][:, None]
         cells = []
-        for name, made in (("ours", quantize(graph, (samples,), effort=effort)),
-                           ("converter", converted(graph, samples))):
-            got, want = int8(made, everything[left]), expected[left]
+        for name, result in (("ours", quantize(graph, (samples,), effort=effort)),
+                             ("converter", converted(graph, samples))):
+            got, want = int8(result, everything[left]), expected[left]
             found[name].append(agreement(want, got))
-            top = np.mean(got[:len(test)].argmax(1) == truth[left][:len(test)])
-            cells.append(f"{name} {found[name][-1]:.2f} % agree, {signal_to_noise(want, got):.1f} "
-                         f"dB, top-1 {top:.2%}")
+            part = agreement(want[:len(test)], got[:len(test)])
+            top = np.mean(got[:len(test)].argmax(1) == labels)
+            cells.append(f"{name} {found[name][-1]:.2f} % agree, {part:.2f} % of the evaluation "
+                         f"images, {signal_to_noise(want, got):.1f} dB, top-1 {top:.2%}")
         yield f"  {title:12} {'; '.join(cells)}"
     for name, values in found.items():
         yield (f"  {name}: mean {np.mean(values):.2f} %, from {min(values):.2f} to "
                f"{max(values):.2f} %")
 
 
-def cases(folder: Path) -> Iterator[tuple[str, Graph, Array, Array]]:
+def cases() -> Iterator[tuple[str, Graph, Array, Array]]:
     """(name, float graph, calibration, evaluation)."""
     calibration, test = images("calibration")[0], images("eval")[0]
     yield ("ic_resnet8", read(SHARED / "models" / "ic_resnet8.h5"),
@@ -134,36 +122,33 @@ def cases(folder: Path) -> Iterator[tuple[str, Graph, Array, Array]]:
         windows = file[file.files[0]].astype(np.float32).reshape(-1, 1, 640)
     yield ("ad_autoencoder", read(SHARED / "models" / "ad_autoencoder.h5"), windows[::2],
            windows[1::2])
-    for name in RANDOM:
-        graph = read(folder / f"{name}.keras")
-        size = graph.tensors[graph.inputs[0]].shape[1]
-        scale, offset = (1.0, 0.0) if name == "EfficientNetB0" else (1 / 127.5, -1.0)
-        yield (name, graph, enlarged(calibration[:CALIBRATION], size) * np.float32(scale) + offset,
-               enlarged(test[:128], size) * np.float32(scale) + offset)
+    for network in RANDOM:
+        yield (network.name, made(network), network.inputs(calibration[:CALIBRATION]),
+               network.inputs(test[:128]))
 
 
 def compare_models(effort: str) -> Iterator[str]:
-    """A line for each model, then the median."""
+    """A line for each model, then the median.
+
+    Random networks amplify what is small, so that a single image can make up the whole error: the
+    median over the images is told beside that of all values.
+    """
     differences = []
-    yield "signal to noise at the output, dB     ours  converter  difference   agreement  seconds"
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        calibration, labels = images("calibration")
-        made = enlarged(calibration[:CALIBRATION], 96)[:, 0] / 127.5 - 1
-        np.save(folder / "images.npy", made)
-        np.save(folder / "labels.npy", labels[:CALIBRATION])
-        run_job("benchmarks.networks", folder, {"random": RANDOM, "trained": {}, "seconds": 0},
-                "networks")
-        for title, graph, samples, test in cases(folder):
-            expected = outputs(graph, test)
-            begin = time.process_time()
-            ours = int8(quantize(graph, (samples,), effort=effort), test)
-            seconds = time.process_time() - begin
-            theirs = int8(converted(graph, samples), test)
-            values = signal_to_noise(expected, ours), signal_to_noise(expected, theirs)
-            differences.append(values[0] - values[1])
-            yield (f"  {title:32} {values[0]:7.2f}  {values[1]:9.2f}  {differences[-1]:+10.2f}   "
-                   f"{agreement(expected, ours):7.2f} %  {seconds:7.1f}")
+    yield ("signal to noise at the output, dB     ours  converter  difference   median of images: "
+           "ours  converter  agreement  seconds")
+    for title, graph, samples, test in cases():
+        expected = outputs(graph, test)
+        begin = time.process_time()
+        ours = int8(quantize(graph, (samples,), effort=effort), test)
+        seconds = time.process_time() - begin
+        theirs = int8(converted(graph, samples), test)
+        values = signal_to_noise(expected, ours), signal_to_noise(expected, theirs)
+        usual = [np.median([signal_to_noise(*pair) for pair in zip(expected, found, strict=True)])
+                 for found in (ours, theirs)]
+        differences.append(values[0] - values[1])
+        yield (f"  {title:32} {values[0]:7.2f}  {values[1]:9.2f}  {differences[-1]:+10.2f}   "
+               f"{usual[0]:22.2f}  {usual[1]:9.2f}  {agreement(expected, ours):7.2f} %  "
+               f"{seconds:7.1f}")
     yield f"  median {np.median(differences):+.2f}, least {min(differences):+.2f}"
 
 
@@ -185,29 +170,24 @@ def damaged(graph: Graph, samples: tuple[Array, ...], seed: int = 0) -> Graph:
     return with_flatbuffer(with_factors(graph, channels, factors))
 
 
-def compare_damaged(effort: str, seconds: float) -> Iterator[str]:
+def compare_damaged(effort: str) -> Iterator[str]:
     """A line for each network."""
-    yield f"damaged, after {seconds:g} s of training       agreement  dB   converter: agreement  dB"
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (calibration, labels), (test, _) = images("calibration"), images("eval")
-        np.save(folder / "images.npy", calibration / 127.5 - 1)
-        np.save(folder / "labels.npy", labels)
-        report = run_job("benchmarks.networks", folder,
-                         {"random": {}, "trained": TRAINED, "seconds": seconds}, "networks")
-        x = test[:, None] / 127.5 - 1
-        samples = calibration[:CALIBRATION, None] / 127.5 - 1
-        for title in TRAINED:
-            graph = read(folder / f"{title}.keras")
-            expected = outputs(graph, x)
-            broken = damaged(graph, (calibration[:, None] / 127.5 - 1,))
-            same = signal_to_noise(expected, outputs(broken, x))
-            ours = int8(quantize(broken, (samples,), effort=effort), x)
-            theirs = int8(converted(broken, samples), x)
-            yield (f"  {title:32} {agreement(expected, ours):7.2f} %  "
-                   f"{signal_to_noise(expected, ours):5.1f}  {agreement(expected, theirs):10.2f} % "
-                   f"{signal_to_noise(expected, theirs):6.1f}   (damaged float {same:.0f} dB, "
-                   f"{report['right'][title]:.0%} of the training images right)")
+    yield ("channels over three decades   damaged float   ours: agreement  dB   converter: "
+           "agreement  dB   undamaged, ours: agreement  dB")
+    calibration, (test, labels) = images("calibration")[0], images("eval")
+    for network in TRAINED:
+        graph, x = made(network), network.inputs(test)
+        samples = network.inputs(calibration[:CALIBRATION])
+        expected = outputs(graph, x)
+        broken = damaged(graph, (np.concatenate([network.inputs(calibration), x]),))
+        found = [int8(quantize(broken, (samples,), effort=effort), x),
+                 int8(converted(broken, samples), x),
+                 int8(quantize(graph, (samples,), effort=effort), x)]
+        cells = "  ".join(f"{agreement(expected, f):7.2f} % {signal_to_noise(expected, f):6.1f}"
+                          for f in found)
+        same = signal_to_noise(expected, outputs(broken, x))
+        yield (f"  {network.name:24} {same:6.0f} dB   {cells}   "
+               f"(float top-1 {np.mean(expected.argmax(1) == labels):.0%})")
 
 
 def main() -> None:
@@ -215,11 +195,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quantizer", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=["subsets", "models", "damaged", []])
     parser.add_argument("--effort", default="default")
-    parser.add_argument("--seconds", type=float, default=60)
     arguments = parser.parse_args()
     parts = {"subsets": lambda: compare_subsets(arguments.effort),
              "models": lambda: compare_models(arguments.effort),
-             "damaged": lambda: compare_damaged(arguments.effort, arguments.seconds)}
+             "damaged": lambda: compare_damaged(arguments.effort)}
     for name in arguments.parts or parts:
         for line in parts[name]():
             print(line, flush=True)

@@ -32,7 +32,7 @@ from tinyeff.quantizer.sensitivity import (
 from tinyeff.quantizer.settings import Effort, Recipe
 
 MOST_DOUBLINGS = 64
-RECIPE_CLEARLY = 0.7
+RECIPE_CLEARLY = 0.9
 """Another recipe than the usual one must have less than this part of its error."""
 
 
@@ -140,8 +140,11 @@ def best_recipe(
     plain, classes = before_squashing(graph)
     expected = floats(plain, second)
     errors = []
+    # Where only the rest is compared, ranges need no search yet.
+    same = len({recipe.method for recipe in effort.recipes}) == 1
+    work = replace(effort, search_samples=0) if same else effort
     for recipe in effort.recipes:
-        made = attempt(graph, recipe, first, effort, progress)
+        made = attempt(graph, recipe, first, work, progress)
         found = int8_outputs(before_squashing(made.result)[0], second)
         errors.append(output_error(found, expected, classes))
     errors[0] *= RECIPE_CLEARLY  # the usual recipe, unless another is clearly better

@@ -14,6 +14,7 @@ from tinyeff.quantizer.execution import Part, Values, inputs_of
 
 KEPT_VALUES = 1 << 17
 """Of each tensor so many values are kept, evenly spread; ranges and maxima are of all."""
+REACH = 2.0
 CHUNK_VALUES = 1 << 26
 """Values of all tensors that are held at once."""
 
@@ -23,8 +24,8 @@ class Observation:
     """Of one tensor some of its values, with the least and the largest.
 
     `peaks` are the largest magnitudes per channel (its last dimension), `reach` what these may well
-    be on other samples: more by their standard deviation from sample to sample. `spread` is how far
-    the least and the largest value vary between samples: their standard deviations.
+    be on other samples: more by REACH of their standard deviations from sample to sample. `spread`
+    is how far the least and the largest value vary between samples: their standard deviations.
     """
 
     values: Array
@@ -61,7 +62,7 @@ def observe(graph: Graph, samples: tuple[Array, ...]) -> dict[int, Observation]:
         low, high = np.concatenate(ends[i], axis=1).std(1).tolist()
         each = np.concatenate(peaks[i])
         peak = each.max(0)
-        reach = peak + each.std(0)
+        reach = peak + REACH * each.std(0)
         result[i] = Observation(np.concatenate(kept[i]), peak, reach, (low, high))
     return result
 

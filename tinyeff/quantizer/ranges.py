@@ -4,6 +4,7 @@
 minmax      every value of the calibration data
 wide        more than that, by half the standard deviation of extremes between samples
 percentile  all but a part of the values on each side
+grid        all values, in slightly wider steps where that suits values which lie on a grid
 mse         the least mean squared error: rounding within against clipping beyond
 entropy     the least information lost (Migacz, 8-bit inference with TensorRT, 2017)
 """
@@ -26,6 +27,12 @@ PERCENTILES = (1e-5, 1e-4, 1e-3)
 MARGIN = 0.5
 """Of "wide". Without a margin, an input that is unlike all calibration data is cut off hard; with
 one of a whole standard deviation, all others lose more than that one wins."""
+GRIDS = tuple(1 + n / 254 for n in range(6))
+"""Times the range of all values. Pixels from -1 to 1 in steps of 1/127.5, for one, lie halfway
+between the steps of a scale of 1/127.5, since 0 must be a value and is no pixel: each is wrong by
+half a step, unless steps are a little wider."""
+GRID_CLEARLY = 0.8
+"""Wider steps must have less than this part of the error."""
 SHRINKS = tuple(np.linspace(1.0, 0.3, 29).tolist())
 MAX_VALUES = 1 << 16
 BINS = 2048
@@ -53,6 +60,8 @@ def range_by(rule: str, seen: Observation) -> Range:
     if rule.startswith("minmax x"):
         part = float(rule.split()[-1])
         return part * full[0], part * full[1]
+    if rule == "grid":
+        return _grid(_thinned(flat), full)
     if rule == "mse":
         return _least_squares(_thinned(flat), full)
     if rule == "entropy":
@@ -71,19 +80,29 @@ def _thinned(flat: Array) -> Array:
     return ordered[places]
 
 
+def _squares(values: Array, low: float, high: float) -> float:
+    """The squared error of the values in this range, summed."""
+    difference = fake(values, quant_of(low, high)) - values
+    return float(np.dot(difference, difference))
+
+
+def _grid(values: Array, full: Range) -> Range:
+    """All values, in steps that are wider by the least error."""
+    ranges = [(wider * full[0], wider * full[1]) for wider in GRIDS]
+    errors = [_squares(values, *r) for r in ranges]
+    errors[0] *= GRID_CLEARLY
+    return ranges[int(np.argmin(errors))]
+
+
 def _least_squares(values: Array, full: Range) -> Range:
     """Both ends shrunk in turn, as long as that helps."""
-    def error(low: float, high: float) -> float:
-        difference = fake(values, quant_of(low, high)) - values
-        return float(np.dot(difference, difference))
-
     low, high = full
-    best = error(low, high)
+    best = _squares(values, low, high)
     for _ in range(2):
         for end in (0, 1):
             for shrink in SHRINKS[1:]:
                 trial = (full[0] * shrink, high) if end == 0 else (low, full[1] * shrink)
-                found = error(*trial)
+                found = _squares(values, *trial)
                 if found < best:
                     best, (low, high) = found, trial
     return low, high

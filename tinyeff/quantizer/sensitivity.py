@@ -20,8 +20,10 @@ from tinyeff.quantizer.observation import CHUNK_VALUES, Observation, chunks
 from tinyeff.quantizer.ranges import AUTO, range_by, rules
 from tinyeff.quantizer.scales import Range, fake, quant_of
 
-CLEARLY = 0.9
-"""Another rule than the usual one must have less than this part of its error."""
+CLEARLY, CLEARLY_CLASSES = 0.4, 0.8
+"""Another rule than the usual one must have less than this part of its error. A single value cut
+off may cost more than all rounding and is rarely among few samples; but where outputs are classes,
+what one sample can cost is bounded."""
 FOLDS = 4
 """Samples are in so many parts: a range found without a part is tried out on that part."""
 
@@ -190,14 +192,14 @@ def chosen_rules(
     chosen = dict.fromkeys(members, names[0])
     for number, (group, tensors) in enumerate(members.items()):
         if method == AUTO and set(tensors) & set(graph.inputs):
-            chosen[group] = "minmax"
+            chosen[group] = "grid"
         elif search is not None and len(names) > 1:
             total = np.zeros(len(names))
             candidates = [tuple(quant_of(*group_range(tensors, name, s)) for s in seen)
                           for name in names]
             for i in tensors:
                 total += search.errors(i, candidates)
-            total[0] *= CLEARLY
+            total[0] *= CLEARLY_CLASSES if all(search.classes) else CLEARLY
             chosen[group] = names[int(total.argmin())]
         progress(number + 1, len(members))
     return chosen
