@@ -34,6 +34,8 @@ from tinyeff.quantizer.settings import Effort, Recipe
 MOST_DOUBLINGS = 64
 RECIPE_CLEARLY = 0.9
 """Another recipe than the usual one must have less than this part of its error."""
+LEAST_RUNS = 12
+"""Ranges are chosen by the error at the output on so many samples, or not at all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +77,13 @@ def _rules(
     graph: Graph, recipe: Recipe, samples: tuple[Array, ...], effort: Effort,
     members: dict[int, list[int]], seen: dict[int, Observation], progress: Progress,
 ) -> dict[int, str]:
-    if recipe.method != AUTO or not effort.search_samples or len(samples[0]) < FOLDS:
+    if recipe.method != AUTO or not effort.search_samples or len(samples[0]) < LEAST_RUNS:
         return chosen_rules(None, recipe.method, graph, members, [seen], progress)
     tensors = sum(map(len, members.values()))
     runs = effort.search_macs // max(1, len(rules(AUTO)) * tensors * macs_of(graph) // 2)
-    most = int(np.clip(runs, FOLDS, effort.search_samples))
-    search = Search.on(graph, samples, most)
+    if runs < LEAST_RUNS:
+        return chosen_rules(None, recipe.method, graph, members, [seen], progress)
+    search = Search.on(graph, samples, min(runs, effort.search_samples))
     places = np.arange(len(samples[0])) % FOLDS
     others = [observe(graph, tuple(s[places != fold] for s in samples)) for fold in range(FOLDS)]
     return chosen_rules(search, recipe.method, graph, members, others, progress)
