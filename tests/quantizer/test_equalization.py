@@ -113,11 +113,12 @@ def test_a_channel_that_is_silent_on_the_samples_does_not_spoil_the_weights_that
     tensors = [t if t.is_constant else replace(t, dtype="float32", quant=None)
                for t in graph.tensors]
     silent = np.arange(16) < 8
-    changes = {graph.ops[0].inputs[1]: lambda w: np.where(silent[:, None, None, None], w / 1e3, w),
-               graph.ops[0].inputs[2]: lambda b: np.where(silent, -50.0, b),
-               graph.ops[1].inputs[1]: lambda w: np.where(silent, w * 1e3, w)}
-    for index, change in changes.items():
-        tensors[index] = replace(tensors[index], data=change(tensors[index].data).astype("f4"))
+    (_, weights, bias), (_, readers, _) = (op.inputs for op in graph.ops)
+    for index, part in ((weights, silent[:, None, None, None]), (readers, silent), (bias, silent)):
+        data = tensors[index].data
+        assert data is not None
+        changed = -50.0 if index == bias else data * (1e-3 if index == weights else 1e3)
+        tensors[index] = replace(tensors[index], data=np.where(part, changed, data).astype("f4"))
     broken = with_flatbuffer(replace(graph, tensors=tuple(tensors)))
     samples = random_samples(broken, 24)
     assert (peaks(broken, samples)[broken.ops[0].outputs[0]][silent] == 0).all()
