@@ -22,6 +22,7 @@ from benchmarks.measure import Layer, Run, by_title, measure
 from benchmarks.text import count, print_table, ratio
 from tinyeff.device.boards import board_named
 from tinyeff.ir import Graph
+from tinyeff.ops import winograd
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.elementwise import ElementwiseAttrs
 from tinyeff.ops.pooling import Pool2DAttrs
@@ -30,9 +31,10 @@ from tinyeff.reader.flatbuffer import with_flatbuffer
 
 CPUS = ("cortex-m0plus", "cortex-m4", "cortex-m7", "cortex-m33")
 BOARDS = ("nucleo-l4r5zi", "nucleo-h7a3zi-q")
-LIMIT_BYTES = {"balanced": 12 * 1024, "speed": 14 * 1024, "size": 8 * 1024}
+LIMIT_BYTES = {"balanced": 12 * 1024, "speed": 12 * 1024 + winograd.CODE_BYTES, "size": 8 * 1024}
 LIMITED = ("vww_96_int8", "ic_resnet8_int8", "kws_dscnn_int8", "ad_autoencoder_int8")
-"""How many bytes code and tables may take, and for which models."""
+"""How many bytes code and tables may take, and for which models; the kernel that only speed has
+comes on top."""
 
 SCHEMA_VERSION = 1
 

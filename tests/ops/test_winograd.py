@@ -87,3 +87,23 @@ def test_memory_that_does_not_hold_its_rows_goes_without() -> None:
     for sram_bytes, name in ((need["speed"] + beside, winograd.NAME),
                              (need["speed"] + beside - 1, "dsp_3x3")):
         assert chosen(graph, "speed", strategy="per-layer", sram_bytes=sram_bytes) == name
+
+
+def test_speed_never_computes_twice_what_other_kernels_compute_once() -> None:
+    """Memory in which only the direct kernels stream without extra MACs."""
+    g = GraphBuilder("two")
+    x = g.input((1, 24, 24, 8), 0.05, 3)
+    for scale in (0.2, 0.4):
+        weights = g.random_weights((8, 3, 3, 8), 0)
+        bias = g.random_bias(8, x, weights)
+        padding = padding_of(SAME, (24, 24), (3, 3), (1, 1))
+        x = g.op("CONV_2D", [x, weights, bias], Conv2DAttrs(padding=padding), scale, 1)
+    graph = g.graph(x)
+    plans = {o: compile_graph(graph, target_for("cortex-m4", o), Limits()).plan
+             for o in ("speed", "balanced")}
+    assert plans["balanced"].arena_bytes < plans["speed"].arena_bytes
+    beside = 2048 + 24 * 24 * 8
+    for arena_bytes in range(plans["balanced"].arena_bytes, plans["speed"].arena_bytes, 64):
+        limits = Limits(sram_bytes=arena_bytes + beside)
+        plan = compile_graph(graph, target_for("cortex-m4", "speed"), limits).plan
+        assert plan.arena_bytes <= arena_bytes and plan.extra_macs == 0

@@ -310,6 +310,8 @@ class Conv2D(Operator[Conv2DAttrs]):
             ("pointwise_blocks", 6, 9, 20, 6, (1, 1), (1, 1), (1, 1), o.VALID, 1),
             ("long_window", 2, 3, 236, 5, (3, 3), (1, 1), (1, 1), o.SAME, 1),
             ("long_pointwise", 1, 2, 2052, 67, (1, 1), (1, 1), (1, 1), o.VALID, 1),
+            ("deep_3x3", 4, 6, 28, 2, (3, 3), (1, 1), (1, 1), o.SAME, 1),
+            ("deeper_3x3", 3, 7, 44, 3, (3, 3), (1, 1), (1, 1), o.SAME, 1),
         ]
         for seed, (name, h, w, cin, cout, kernel, stride, dilation, scheme, groups) in enumerate(
             shapes
