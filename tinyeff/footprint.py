@@ -10,7 +10,8 @@ from tinyeff.ir import Graph, Op, Plan
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
 from tinyeff.planner import sizes
-from tinyeff.planner.budget import STACK_BYTES, output_bytes
+from tinyeff.planner.budget import output_bytes
+from tinyeff.planner.stack import stack_bytes
 
 RUNNER_BYTES, TAKING_TURNS_BYTES = 900, 700
 """Code that every model has: the loops over tiles and rows, `*_run` (360 to 1,000 measured); and
@@ -34,8 +35,8 @@ class Footprint:
     """Bytes of flash by what they hold, and of SRAM outside the arena.
 
     `const_bytes` (weights, biases, multipliers, tables of values) is exact; `code_bytes` and
-    `table_bytes` (the steps as data) are estimates. The caller provides `output_bytes`, and
-    `input_bytes` where the input is not in the arena.
+    `table_bytes` (the steps as data) are estimates, `stack_bytes` is a bound of measured parts. The
+    caller provides `output_bytes`, and `input_bytes` where the input is not in the arena.
     """
 
     const_bytes: int
@@ -73,7 +74,7 @@ def footprint(graph: Graph, plan: Plan) -> Footprint:
         const_bytes=sum(v.const_bytes for v in plan.variants),
         code_bytes=runner + sum(code.values()),
         table_bytes=tables,
-        stack_bytes=STACK_BYTES,
+        stack_bytes=stack_bytes(graph, plan),
         input_bytes=sum(sizes.size_bytes(graph.tensors[i]) for i in inputs),
         output_bytes=output_bytes(graph),
     )

@@ -249,7 +249,8 @@ class Limits:
     `sram_bytes` are in one piece. `memories` are several pieces, the fastest first, which also
     holds the stack and the outputs; where both are given, several are used only if a model does
     not fit one without extra work. `patch_grid` (rows, columns) asks for a patch stage of so many
-    patches, any of which can be left out when the code runs.
+    patches, any of which can be left out when the code runs. `stack_bytes` are left to the stack;
+    the planner knows better where kernels were measured.
     """
 
     sram_bytes: int | None = None
@@ -259,6 +260,7 @@ class Limits:
     max_overhead: float | None = None
     memories: tuple[Memory, ...] = ()
     patch_grid: tuple[int, int] | None = None
+    stack_bytes: int = 2048
 
 
 @dataclass(frozen=True)

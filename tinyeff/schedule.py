@@ -401,6 +401,11 @@ def _columns_of(
     return [found[n] for n in range(len(groups))]
 
 
+def rows_at_once(window: Window, rows_per_call: int) -> int:
+    """The most input rows that a call for `rows_per_call` output rows is handed."""
+    return -(-(rows_per_call - 1) * window.step // window.divisor) + window.count
+
+
 def pull_order(groups: tuple[StageGroup, ...]) -> Iterator[tuple[int, int, int]]:
     """(group, y0, y1) in the order in which a segment computes its rows."""
     done = [0] * len(groups)

@@ -17,7 +17,6 @@ from tinyeff.console import report
 from tinyeff.ir import Graph, Limits, Target
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
-from tinyeff.planner.budget import STACK_BYTES
 
 
 def planned(limits: Limits | None = None, graph: Graph | None = None) -> report.Planned:
@@ -47,7 +46,7 @@ def test_the_verdict_without_limits_names_the_need() -> None:
 def test_the_caller_is_charged_for_arena_stack_and_outputs() -> None:
     p = planned(graph=two_outputs())
     assert p.verdict.sram_bytes == (
-        p.plan.arena_bytes + STACK_BYTES + p.footprint.output_bytes)
+        p.plan.arena_bytes + p.footprint.stack_bytes + p.footprint.output_bytes)
     assert p.footprint.output_bytes == 6 * 6 * 3 + 6 * 6 * 5
     exact = planned(Limits(sram_bytes=p.verdict.sram_bytes), two_outputs())
     assert exact.verdict.fits
@@ -65,7 +64,7 @@ def test_the_verdict_that_fits_names_what_was_granted() -> None:
 
 
 def test_what_does_not_fit_names_the_layer_to_blame() -> None:
-    p = planned(Limits(sram_bytes=2048, flash_bytes=1024))
+    p = planned(Limits(sram_bytes=1024, flash_bytes=1024))
     sram, flash = report.blame(p)
     peak = max(p.plan.layers, key=lambda m: m.live_bytes + m.scratch_bytes)
     assert f"layer {peak.op}, CONV_2D" in sram

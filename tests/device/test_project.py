@@ -14,7 +14,7 @@ from tinyeff.device.layout import PROGRAM_BYTES, STACK_BYTES, Layout, granted, l
 from tinyeff.emitter import MANIFEST
 from tinyeff.errors import DoesNotFitError, UsageError
 from tinyeff.ir import Region
-from tinyeff.planner import budget
+from tinyeff.planner.stack import LEAST_STACK_BYTES
 
 KIB = 1024
 H743, F401 = board_named("nucleo-h743zi2"), board_named("nucleo-f401re")
@@ -59,7 +59,7 @@ def test_what_is_granted_to_a_model_leaves_room_for_the_program(name: str) -> No
     sram = max(m.size_bytes for m in memories)
     assert 0.8 * board.sram_bytes < sram <= board.sram_bytes
     assert flash == board.flash_bytes - 12 * KIB
-    arena = sram - budget.STACK_BYTES - 10  # the most that the planner would take
+    arena = sram - LEAST_STACK_BYTES - 10  # the most that the planner would take
     layout_for(board, _arena(arena), 16, 512, 10, True)
 
 

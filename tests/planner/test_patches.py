@@ -25,6 +25,7 @@ from tinyeff.ops.operator import node_of
 from tinyeff.planner import plan, validate
 from tinyeff.planner.patches import Patch, PatchSearch, longest_stage, plan_patch
 from tinyeff.planner.per_layer import plan_per_layer
+from tinyeff.planner.stack import stack_bytes
 from tinyeff.planner.tiles import tile_sizes
 from tinyeff.schedule import Tile, schedule, spread
 from tinyeff.selection import select
@@ -373,7 +374,7 @@ def test_auto_takes_patches_only_where_streaming_does_not_fit() -> None:
     patch = plan(graph, Target(), replace(limits, strategy="patch"))
     assert (stream.strategy, patch.strategy) == ("stream", "patch")
     assert patch.arena_bytes < stream.arena_bytes
-    outside = 2048 + graph.tensors[graph.outputs[0]].elements  # stack and output
+    outside = stack_bytes(graph, stream) + graph.tensors[graph.outputs[0]].elements
     for sram, strategy in ((stream.arena_bytes, "stream"), (stream.arena_bytes - 1, "patch"),
                            (patch.arena_bytes - 1, "patch")):
         chosen = plan(graph, Target(), replace(limits, strategy="auto", sram_bytes=sram + outside))

@@ -17,6 +17,7 @@ from tinyeff.errors import InternalError
 from tinyeff.ir import Graph, Limits, Memory, Plan, Target
 from tinyeff.planner import budget, judge, plan, validate
 from tinyeff.planner.budget import fits, rooms
+from tinyeff.planner.stack import least_stack_bytes, stack_bytes
 
 QUIET = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
 STRATEGIES = st.sampled_from(["per-layer", "stream", "patch", "auto"])
@@ -24,7 +25,7 @@ STRATEGIES = st.sampled_from(["per-layer", "stream", "patch", "auto"])
 
 def _limits(graph: Graph, *sizes: int, strategy: str = "auto") -> Limits:
     """So many bytes for the arena in each memory: the first holds stack and outputs as well."""
-    beside = budget.STACK_BYTES + budget.output_bytes(graph)
+    beside = least_stack_bytes(graph, Target(), len(sizes)) + budget.output_bytes(graph)
     memories = tuple(Memory(f"ram{n}", size + (0 if n else beside))
                      for n, size in enumerate(sizes))
     return Limits(strategy=strategy, memories=memories)
@@ -47,9 +48,11 @@ def test_a_spread_plan_computes_what_the_graph_says(
     spread = plan(graph, Target(), limits)  # the validator replays it
     assert _is_exact(graph, spread)
     assert spread.arena_bytes == sum(r.arena_bytes for r in spread.regions)
-    stack = budget.STACK_BYTES + budget.output_bytes(graph)
-    verdict = judge(spread, limits, stack, 0)
-    assert verdict.fits == fits(spread.buffers, rooms(graph, limits))
+    stack = stack_bytes(graph, spread)
+    verdict = judge(spread, limits, stack + budget.output_bytes(graph), 0)
+    granted = rooms(graph, replace(limits, stack_bytes=stack))
+    assert verdict.fits == (fits(spread.buffers, granted)
+                            and stack + budget.output_bytes(graph) <= limits.memories[0].size_bytes)
     if sizes[0] >= single.arena_bytes and strategy in ("per-layer", "auto"):
         assert verdict.fits
 
@@ -69,7 +72,7 @@ def test_what_fits_no_memory_alone_fits_two_together() -> None:
     for size, fitting in ((half, True), (single.arena_bytes // 8, False)):
         limits = _limits(graph, size, size, strategy="per-layer")
         spread = plan(graph, Target(), limits)
-        assert judge(spread, limits, budget.STACK_BYTES + 3, 0).fits == fitting
+        assert judge(spread, limits, stack_bytes(graph, spread) + 3, 0).fits == fitting
         assert _is_exact(graph, spread)
     assert single.arena_bytes > half
 
@@ -96,11 +99,11 @@ def test_several_memories_are_the_second_choice_where_one_is_granted_too() -> No
     graph = _two_maps()
     single = plan(graph, Target(), Limits(strategy="per-layer"))
     limits = _limits(graph, 1000, 1000, strategy="per-layer")
-    enough = single.arena_bytes + budget.STACK_BYTES + 3
+    enough = single.arena_bytes + least_stack_bytes(graph, Target(), 2) + 3
     alone = plan(graph, Target(), replace(limits, sram_bytes=enough))
     assert alone == single
     spread = plan(graph, Target(), replace(limits, sram_bytes=enough - 1))
-    assert judge(spread, limits, budget.STACK_BYTES + 3, 0).fits
+    assert judge(spread, limits, stack_bytes(graph, spread) + 3, 0).fits
     assert spread.regions[0].name == "ram0"
 
 

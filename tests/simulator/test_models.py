@@ -15,6 +15,7 @@ from tinyeff import pipeline
 from tinyeff.device.boards import board_named
 from tinyeff.emitter import EmitOptions, Sources, emit
 from tinyeff.errors import InternalError
+from tinyeff.footprint import footprint
 from tinyeff.ir import Array, Limits, Optimize, Plan
 from tinyeff.simulator.emulator import EmulationResult, emulate
 from tinyeff.simulator.host import HostProgram
@@ -33,6 +34,7 @@ class Generated:
     plan: Plan
     inputs: tuple[Array, ...]
     outputs: tuple[bytes, ...]
+    stack_bytes: int
 
 
 @cache
@@ -47,7 +49,8 @@ def generated(model: str, cpu: str, strategy: str = "auto", memory: str = "resid
     with HostProgram(compiled.program) as host:
         outputs = host.run(tuple(x[None] for x in inputs))
     sources = emit(compiled.program, EmitOptions("m"))
-    return Generated(sources, compiled.plan, inputs, tuple(o.tobytes() for o in outputs))
+    return Generated(sources, compiled.plan, inputs, tuple(o.tobytes() for o in outputs),
+                     footprint(compiled.graph, compiled.plan).stack_bytes)
 
 
 @cache
@@ -65,6 +68,8 @@ def _check(model: str, cpu: str, result: EmulationResult) -> None:
     assert result.outputs == code.outputs
     assert result.arena_bytes == code.plan.arena_bytes
     assert result.arena_bytes_touched == code.plan.arena_bytes
+    assert result.stack_bound_bytes is not None
+    assert result.stack_bound_bytes <= code.stack_bytes
 
 
 @pytest.mark.parametrize("cpu", ["cortex-m0plus", "cortex-m4"])
@@ -120,7 +125,7 @@ def test_strategies_and_places_of_the_input(strategy: str, memory: str, engine: 
     assert result.arena_bytes_touched == result.arena_bytes == code.plan.arena_bytes
     assert sum(layer.instructions for layer in result.layers) == result.instructions
     assert result.stack_bound_bytes is not None
-    assert result.stack_bytes <= result.stack_bound_bytes
+    assert result.stack_bytes <= result.stack_bound_bytes <= code.stack_bytes
 
 
 @pytest.mark.parametrize("model", MODELS[:2])

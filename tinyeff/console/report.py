@@ -218,7 +218,7 @@ def summary(p: Planned) -> Iterator[str]:
     """The figures behind the verdict, a line each."""
     chosen, foot, v = p.plan, p.footprint, p.verdict
     yield (f"SRAM   {v.sram_bytes:>11,} bytes = arena {chosen.arena_bytes:,} + stack "
-           f"{foot.stack_bytes:,} (assumed) + output {foot.output_bytes:,}")
+           f"{foot.stack_bytes:,} (at most) + output {foot.output_bytes:,}")
     yield from region_lines(p.graph, chosen, p.limits, v)
     yield (f"arena  {chosen.arena_bytes:>11,} bytes = activations {chosen.activation_bytes:,} + "
            f"scratch and gaps {chosen.scratch_bytes:,}; {_placement(chosen)}")

@@ -10,7 +10,7 @@ from tinyeff.device.boards import Board
 from tinyeff.device.memory import Ram
 from tinyeff.errors import DoesNotFitError, UsageError
 from tinyeff.ir import Memory, Region
-from tinyeff.planner import budget
+from tinyeff.planner.stack import LEAST_STACK_BYTES
 
 STACK_BYTES = 4096
 """The stack of an image: what a model may need, and its caller."""
@@ -37,8 +37,9 @@ class Layout:
 
 def granted(board: Board) -> tuple[tuple[Memory, ...], int]:
     """The memories, and flash in bytes, that a model may be planned with, if it shall run in a
-    program: the first memory also holds what the program keeps."""
-    beside = STACK_BYTES - budget.STACK_BYTES + PROGRAM_BYTES + CACHE_LINE_BYTES
+    program: the first memory also holds what the program keeps, the stack that a plan counts
+    aside."""
+    beside = STACK_BYTES - LEAST_STACK_BYTES + PROGRAM_BYTES + CACHE_LINE_BYTES
     memories = tuple(Memory(ram.name, ram.size_bytes - (0 if n else beside))
                      for n, ram in enumerate(board.rams))
     return memories, board.flash_bytes - PROGRAM_FLASH_BYTES

@@ -11,6 +11,7 @@ from tinyeff.emitter import naming
 from tinyeff.emitter.table import Column, Pool, Row, Table
 from tinyeff.errors import InternalError, Item, UnsupportedError
 from tinyeff.ir import Access, ConstArray, Program, Step, StepGroup, StepSegment, Window
+from tinyeff.schedule import rows_at_once
 
 FORMS = {"rows": "TE_ROWS", "accumulate": "TE_ACCUMULATE", "whole": "TE_WHOLE"}
 INT16_MAX = 32767
@@ -313,9 +314,4 @@ def limits(program: Program) -> dict[str, Any]:
 def _in_rows(step: Step) -> int:
     if step.form != "rows":
         return max(1, len(step.inputs))
-    return max(1, sum(_rows_of(a.window, step.rows_per_call) for a in step.inputs))
-
-
-def _rows_of(window: Window, rows_per_call: int) -> int:
-    """The most input rows that a call for `rows_per_call` output rows is handed."""
-    return -(-(rows_per_call - 1) * window.step // window.divisor) + window.count
+    return max(1, sum(rows_at_once(a.window, step.rows_per_call) for a in step.inputs))

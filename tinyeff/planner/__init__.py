@@ -15,6 +15,7 @@ from tinyeff.planner.memories import plan_in_memories
 from tinyeff.planner.regions import heat_of
 from tinyeff.planner.search import reporting
 from tinyeff.planner.single import STRATEGIES, check_limits, plan_in_one
+from tinyeff.planner.stack import least_stack_bytes, stack_bytes
 from tinyeff.planner.streaming import MOST_OVERHEAD, StreamPlanner
 from tinyeff.planner.validator import validate
 from tinyeff.planner.verdict import Verdict, judge
@@ -36,8 +37,15 @@ def plan(graph: Graph, target: Target, limits: Limits) -> Plan:
     memory that the planner does not offer. Whether the plan fits the limits is asked of `judge`.
     """
     check_limits(limits)
-    result = _in_one_or_more(graph, target, limits) if limits.memories else plan_in_one(
-        graph, target, limits)
+    parts = max(len(limits.memories), 1)
+    limits = replace(limits, stack_bytes=least_stack_bytes(graph, target, parts))
+    result = _in_one_or_more(graph, target, limits)
+    if limits.memories or limits.sram_bytes is not None:
+        needed = stack_bytes(graph, result)
+        while needed > limits.stack_bytes:  # tiles of many stages lie on it
+            limits = replace(limits, stack_bytes=needed)
+            result = _in_one_or_more(graph, target, limits)
+            needed = stack_bytes(graph, result)
     validate(graph, result)
     return result
 
@@ -80,7 +88,10 @@ def front(
 
 
 def _in_one_or_more(graph: Graph, target: Target, limits: Limits) -> Plan:
-    """The plan in several memories, unless one of them is granted as well and does it alone."""
+    """The plan in one arena; in several memories, unless one of them is granted as well and does it
+    alone."""
+    if not limits.memories:
+        return plan_in_one(graph, target, limits)
     if limits.sram_bytes is None:
         return _spread(graph, target, limits)
     alone = plan_in_one(graph, target, replace(limits, memories=()))

@@ -10,6 +10,7 @@ from tinyeff.ir import Graph, Limits, Target
 from tinyeff.planner.budget import arena_budget
 from tinyeff.planner.order import OrderSearch, branch_by_branch, with_order
 from tinyeff.planner.single import check_limits, fitting_per_layer, plan_in_one, rank
+from tinyeff.planner.stack import least_stack_bytes
 from tinyeff.planner.streaming import StreamPlanner
 
 MOST_STREAMED = 350
@@ -26,6 +27,7 @@ def arrange(graph: Graph, target: Target, limits: Limits) -> Graph:
     check_limits(limits)
     if limits.patch_grid is not None:
         return graph
+    limits = replace(limits, stack_bytes=least_stack_bytes(graph, target))
     if limits.memories:
         total = sum(m.size_bytes for m in limits.memories)
         limits = replace(limits, memories=(), sram_bytes=limits.sram_bytes or total)

@@ -9,9 +9,6 @@ from dataclasses import replace
 from tinyeff.ir import Buffer, Graph, Limits, Memory
 from tinyeff.planner import sizes
 
-STACK_BYTES = 2048
-"""What the stack is taken to need as long as no compiler has said more exactly."""
-
 
 def output_bytes(graph: Graph) -> int:
     """Memory of the caller that the outputs are written to."""
@@ -22,12 +19,12 @@ def arena_budget(graph: Graph, limits: Limits) -> int | None:
     """Bytes that the arena may take, None where no SRAM is named."""
     if limits.sram_bytes is None:
         return None
-    return max(limits.sram_bytes - STACK_BYTES - output_bytes(graph), 0)
+    return max(limits.sram_bytes - limits.stack_bytes - output_bytes(graph), 0)
 
 
 def rooms(graph: Graph, limits: Limits) -> tuple[Memory, ...]:
     """What each of several memories has left for the arena: the first holds stack and outputs."""
-    taken = STACK_BYTES + output_bytes(graph)
+    taken = limits.stack_bytes + output_bytes(graph)
     return tuple(replace(m, size_bytes=max(m.size_bytes - (0 if n else taken), 0))
                  for n, m in enumerate(limits.memories))
 
