@@ -65,9 +65,9 @@ def test_plan_says_the_verdict_first(capsys: Capture) -> None:
 
 
 def test_plan_that_does_not_fit_says_by_how_much_and_why(capsys: Capture) -> None:
-    assert main(["plan", MODEL, "--sram", "4k", "-q"]) == 1
+    assert main(["plan", MODEL, "--sram", "3k", "-q"]) == 1
     verdict, blame = capsys.readouterr().out.splitlines()
-    assert verdict.startswith("does not fit 4 KiB: needs ")
+    assert verdict.startswith("does not fit 3 KiB: needs ")
     assert verdict.endswith(" of SRAM too much")
     assert blame.startswith("to blame: layer ")
 

@@ -50,7 +50,7 @@ def test_what_is_missing_is_what_all_need_together(capsys: Capture) -> None:
 def test_several_models_need_the_option(capsys: Capture) -> None:
     assert main(["plan", SHAPES, SHAPES]) == 2
     assert "--shared" in capsys.readouterr().err
-    for option in (["--plot", "memory.svg"], ["--memory", "a=8k"]):
+    for option in (["--plot", "memory.svg"], ["--memory", "a=8k"], ["--early-exit", "0=0.5"]):
         assert main(["plan", "--shared", SHAPES, SHAPES, *option]) == 2
         assert "is for one model" in capsys.readouterr().err
 

@@ -70,9 +70,11 @@ def _shared(
     from tinyeff.pipeline import prepare
 
     limits, target, terminal = options.limits(), options.target(), output.terminal()
-    if plot or options.memory:
-        raise UsageError(f"--{'plot' if plot else 'memory'} is for one model; plan --shared "
-                         "compares several in a single arena")
+    for name, given in (("plot", plot), ("memory", options.memory),
+                        ("early-exit", options.early_exit)):
+        if given:
+            raise UsageError(f"--{name} is for one model; plan --shared compares several in a "
+                             "single arena")
     s = shared.shared([prepare(m) for m in models], target, replace(limits, memories=()))
     terminal.result(shared.shared_object(s))
     terminal.headline(shared.shared_sentence(s), "bold green" if s.fits else "bold red")
