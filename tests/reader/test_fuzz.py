@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A minute of the coverage-guided search for files on which the reader fails."""
+"""Ten minutes of the coverage-guided search for files on which the reader fails."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def test_the_search_starts_from_sound_files() -> None:
 
 
 @pytest.mark.all
-def test_a_minute_of_search_finds_nothing(tmp_path: Path) -> None:
+def test_ten_minutes_of_search_find_nothing(tmp_path: Path) -> None:
     needs("atheris")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.reader.fuzz", "-max_total_time=60",
+        [sys.executable, "-m", "tests.reader.fuzz", "-max_total_time=600",
          f"-artifact_prefix={tmp_path}/"],
-        cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=300)
+        cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=1200)
     assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
     assert "Done" in done.stderr
