@@ -61,6 +61,7 @@ bench: $(VENV)/.installed-all ## The tables of benchmarks/
 	$(BIN)/python -m benchmarks.memory --cpu cortex-m4
 	$(BIN)/python -m benchmarks.emulation
 	$(BIN)/python -m benchmarks.work --json build/bench.json
+	$(BIN)/python -m benchmarks.streams
 	$(BIN)/python -m benchmarks.zoo --json build/zoo.json
 	$(BIN)/python -m benchmarks.quantizer
 

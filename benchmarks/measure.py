@@ -81,9 +81,10 @@ def run_of(value: dict[str, Any]) -> Run:
 def measure(
     name: str, graph: Graph, cpu: str, *, strategy: str = "per-layer",
     optimize: Optimize = "balanced", board: str = "", flash: FlashTiming | None = None,
+    sram_bytes: int | None = None,
 ) -> Run:
     """Compile `graph` and count one inference of random input on an emulated core."""
-    limits = Limits(strategy=strategy, input_memory="excluded")
+    limits = Limits(sram_bytes, strategy=strategy, input_memory="excluded")
     compiled = compile_graph(graph, target_for(cpu, optimize), limits)
     sources = emit(compiled.program, EmitOptions("model"))
     rng = np.random.default_rng(0)

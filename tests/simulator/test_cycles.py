@@ -172,6 +172,13 @@ def test_dual_issue_of_the_cortex_m7() -> None:
     assert chained in (19, 20)
 
 
+def test_loads_of_several_words_on_the_cortex_m7() -> None:
+    """Two words a cycle, and one cycle more; nothing else issues beside them."""
+    cases = [(f"ldm{n}", "", 10 * f"ldmia r0, {{{registers}}};", 0)
+             for n, registers in ((2, "r4-r5"), (3, "r4-r6"), (6, "r4-r9"))]
+    assert _cycles(cases, "cortex-m7") == [20, 30, 40]
+
+
 def test_every_core_states_source_and_error() -> None:
     for cpu in CORES:
         model = cycle_model(cpu)

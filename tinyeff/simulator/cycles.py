@@ -37,6 +37,7 @@ class CycleModel:
     it_folding: bool = False
     issue: int = 1
     memory_per_cycle: int = 1
+    words_per_cycle: int = 1
     multiplies_per_cycle: int = 1
     mispredict: int = 0
     divide_min: int = 0
@@ -67,7 +68,7 @@ class CycleModel:
 
     def _cost(self, i: Instruction) -> int:
         if i.kind in MULTI_MEMORY:
-            return self.cycles[i.kind] + i.memory_registers
+            return self.cycles[i.kind] + -(-i.memory_registers // self.words_per_cycle)
         if i.kind == "store" and i.register_offset:
             return self.cycles["store_register_offset"]
         if i.kind == "divide":
