@@ -67,8 +67,8 @@ def main() -> None:
     parser.add_argument("models", nargs="*", help="names of networks")
     names = parser.parse_args().models
     known = aims()
-    rows = [("model", "aim", "bytes", "activations", "per layer", "streamed", "extra MACs",
-             "beyond them", "")]
+    rows: list[tuple[str, ...]] = [("model", "aim", "bytes", "activations", "per layer",
+                                    "streamed", "extra MACs", "beyond them", "")]
     for m in models():
         int8 = all(m.graph.tensors[i].dtype == "int8" for i in m.graph.inputs)
         if m.name in known and int8 and (not names or m.name in names):
