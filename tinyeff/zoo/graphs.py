@@ -182,8 +182,8 @@ class Writer:
         dilation = kind.dilation if isinstance(kind, kinds.Conv) else 1
         attrs = Conv2DAttrs(kind.stride, (dilation, dilation), _padding(kind, shape), function)
         channels = shape[-1] if isinstance(kind, kinds.Depthwise) else kind.filters
-        # Of an image of one channel a dense convolution is a depthwise one with a multiplier.
-        if isinstance(kind, kinds.Depthwise) or shape[-1] == 1:
+        # Of an image of one channel a padded convolution is a depthwise one with a multiplier.
+        if isinstance(kind, kinds.Depthwise) or (shape[-1] == 1 and kind.padding == "same"):
             name, weights = "DEPTHWISE_CONV_2D", self.zeros(1, *kind.kernel, channels)
         else:
             name = "CONV_2D"

@@ -9,6 +9,7 @@ from tinyeff.errors import UsageError
 from tinyeff.zoo import layers as kinds
 from tinyeff.zoo.blocks.base import Row
 from tinyeff.zoo.builder import Builder
+from tinyeff.zoo.layers import Pair
 
 
 @dataclass(frozen=True)
@@ -35,20 +36,30 @@ class UNet(Row):
 
     def apply(self, net: Builder, x: int) -> int:
         """The whole body."""
-        passed = []
+        passed, sizes = [], self._sizes(net, x)
         for level in range(self.depth):
             x = self._twice(net, x, self.c << level)
-            passed.append(x)
+            # Cut before it waits: less is kept in memory.
+            cut = net.shape(x)[:2] != sizes[level]
+            passed.append(net.add(kinds.Crop(*sizes[level]), x) if cut else x)
             x = net.add(kinds.MaxPool((2, 2), (2, 2), "valid"), x)
         x = self._twice(net, x, self.c << self.depth)
         for level in reversed(range(self.depth)):
             x = net.add(kinds.TransposedConv(2, net.width(self.c << level)), x)
-            rows, columns, _ = net.shape(x)
-            before = passed[level]
-            if net.shape(before)[:2] != (rows, columns):
-                before = net.add(kinds.Crop(rows, columns), before)
-            x = self._twice(net, net.concat(before, x), self.c << level)
+            x = self._twice(net, net.concat(passed[level], x), self.c << level)
         return x
+
+    def _sizes(self, net: Builder, x: int) -> list[Pair]:
+        """Rows and columns of each level's map on the way up."""
+        lost = 4 if self.padding == "valid" else 0
+        rows, columns, _ = net.shape(x)
+        for _ in range(self.depth):
+            rows, columns = (rows - lost) // 2, (columns - lost) // 2
+        found = []
+        for _ in range(self.depth):
+            rows, columns = 2 * (rows - lost), 2 * (columns - lost)
+            found.append((rows, columns))
+        return found[::-1]
 
     def _twice(self, net: Builder, x: int, c: int) -> int:
         for _ in range(2):
