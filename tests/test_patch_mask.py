@@ -28,7 +28,7 @@ from tinyeff.interpreter import evaluate
 from tinyeff.ir import Array, Graph, Limits, PatchStage
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
-from tinyeff.patch_mask import left_out, patch_stage, random_masks
+from tinyeff.patch_mask import left_out, patch_count, patch_stage, random_masks
 from tinyeff.pipeline import Compiled, compile_graph, infer, lower, prepare, verify
 from tinyeff.planner import validate
 from tinyeff.planner.patches import PatchSearch
@@ -68,6 +68,7 @@ def test_the_grid_is_the_one_asked_for(grid: tuple[int, int]) -> None:
     stage = stage_of(compiled)
     assert (stage.rows, stage.columns) == grid
     assert len(stage.areas) == len(stage.macs) == len(stage.outputs) == grid[0] * grid[1]
+    assert patch_count(compiled.graph, compiled.plan) == grid[0] * grid[1]
     assert stage.other_macs + sum(stage.macs) == compiled.plan.macs + compiled.plan.extra_macs
     assert sum(segment_macs(compiled.graph, compiled.plan)) == stage.other_macs + sum(stage.macs)
     written = np.zeros(compiled.graph.tensors[stage.tensors[0]].shape[1:3], int)

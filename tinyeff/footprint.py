@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tinyeff.ir import Graph, Op, Plan
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
+from tinyeff.patch_mask import patch_count
 from tinyeff.planner import sizes
 from tinyeff.planner.budget import output_bytes
 from tinyeff.planner.stack import stack_bytes
@@ -28,6 +29,10 @@ OPTIMIZE_PERCENT = {"size": 82}
 
 PARAMETER_BYTES = 36
 """A kernel's parameters: 28 to 68 bytes."""
+
+EXITS_BYTES, EXIT_BYTES, MASK_BYTES, AREA_BYTES = 120, 6, 170, 4
+"""Code of early exits and what the table takes for each; code of a mask of patches, and what the
+table of areas takes for each (24 to 120, 160 to 210 of code measured)."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +70,17 @@ def footprint(graph: Graph, plan: Plan) -> Footprint:
     """The footprint of `graph` under `plan`; a float graph counts as the int8 it will become."""
     tables = GROUP_BYTES * sum(len(segment.groups) for segment in plan.segments)
     tables += sum(step_bytes(graph, op) for op in graph.ops)
-    code = _kernels(graph, plan)
+    code, dynamic = _kernels(graph, plan), EXITS_BYTES * bool(graph.exits)
+    tables += EXIT_BYTES * len(graph.exits)
+    if (patches := patch_count(graph, plan)) > 0:
+        dynamic, tables = dynamic + MASK_BYTES, tables + AREA_BYTES * patches
     simple = all(len(s.groups) == 1 and s.groups[0].last - s.groups[0].first == 1
                  for s in plan.segments)
     runner = RUNNER_BYTES + (0 if simple else TAKING_TURNS_BYTES)
     inputs = () if plan.input_memory == "resident" else graph.inputs
     return Footprint(
         const_bytes=sum(v.const_bytes for v in plan.variants),
-        code_bytes=runner + sum(code.values()),
+        code_bytes=runner + dynamic + sum(code.values()),
         table_bytes=tables,
         stack_bytes=stack_bytes(graph, plan),
         input_bytes=sum(sizes.size_bytes(graph.tensors[i]) for i in inputs),

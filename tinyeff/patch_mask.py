@@ -16,6 +16,15 @@ from tinyeff.schedule import ALONE, StageGroup, Tile, schedule, tiles_of
 from tinyeff.work import segment_macs
 
 
+def patch_count(graph: Graph, plan: Plan) -> int:
+    """How many patches of a plan can be left out."""
+    total = 0
+    for segment in (s for s in plan.segments if s.masked):
+        (group,), output = segment.groups, graph.tensors[_written(graph, segment)[0]]
+        total += -(-output.rows // group.tile_rows) * -(-output.pixels // group.tile_pixels)
+    return total
+
+
 def patch_stage(graph: Graph, plan: Plan) -> PatchStage | None:
     """The patch stage whose patches can be left out; None where a plan has none."""
     segment = next((s for s in plan.segments if s.masked), None)

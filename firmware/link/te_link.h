@@ -43,8 +43,8 @@ extern "C" {
  * model 32, of the build 32, names of board, version and model, each ended by 0 WRITE     transfer
  * 4, offset 4, data          -> transfer 4, bytes received so far 4 RUN       transfer 4, CRC-32 of
  * the input 4, mode 1, count 2, build 8
- *             -> transfer 4, mode 1, count 2, status 4, cycles 8, fewest 4, most 4, CRC-32 of the
- *                output 4
+ *             -> transfer 4, mode 1, count 2, status 4 (below 0 an error, above 0 the early exit
+ *                that was taken), cycles 8, fewest 4, most 4, CRC-32 of the output 4
  *   READ      transfer 4, what 1, offset 4, bytes 2 -> transfer 4, what 1, offset 4, data
  *   TRACE     transfer 4, CRC-32 of the input 4, from 4, bytes 4, build 8
  *             -> frames TRACED (transfer 4, offset 4, data), then
