@@ -112,7 +112,7 @@ def test_an_arranged_graph_computes_the_same_in_no_more_memory(
 
 
 @pytest.mark.slow
-@settings(max_examples=5, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=2, deadline=None, suppress_health_check=QUIET)
 @given(real_graphs(), st.randoms(use_true_random=False))
 def test_real_operators_in_any_order_equal_litert(graph: Graph, random: object) -> None:
     graph = select(graph, CORTEX_M4)
