@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The planner's table for the whole zoo, at 96 x 96 and 224 x 224: `make bench`.
 
-    python -m benchmarks.zoo [--sample] [--cpu cortex-m4] [--jobs N] [--json FILE] [NAME ...]
+    python -m benchmarks.zoo [--sample] [--resolution R ...] [--cpu cortex-m4] [--jobs N]
+                             [--json FILE] [NAME ...]
 
 Each network as int8, deployed, by every strategy; bytes are the largest sum of live activations,
 the input's included. Plans need shapes only, so that nothing is built, converted or calibrated.
@@ -16,7 +17,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -102,10 +103,12 @@ def takes_squares(name: str) -> bool:
     return len(shape) == 3 and shape[0] == shape[1]
 
 
-def rows(names: list[str], cpu: str, jobs: int) -> Iterator[Row]:
+def rows(
+    names: list[str], cpu: str, jobs: int, sizes: Sequence[int] = RESOLUTIONS
+) -> Iterator[Row]:
     """A row per network and resolution, in order; networks of other inputs have one row."""
     work: list[tuple[str, int | None, str]] = [
-        (name, size, cpu) for size in RESOLUTIONS for name in names if takes_squares(name)]
+        (name, size, cpu) for size in sizes for name in names if takes_squares(name)]
     work += [(name, None, cpu) for name in names if not takes_squares(name)]
     if jobs == 1:
         yield from (planned(*one) for one in work)
@@ -114,31 +117,38 @@ def rows(names: list[str], cpu: str, jobs: int) -> Iterator[Row]:
         yield from pool.map(planned, *zip(*work, strict=True))
 
 
+def write(path: Path, cpu: str, found: Sequence[Row]) -> None:
+    """Write the rows that there are as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"schema_version": SCHEMA_VERSION, "cpu": cpu,
+                                "rows": [asdict(row) for row in found]}, indent=1),
+                    encoding="utf-8")
+
+
 def main() -> int:
     """Print the table; 1 where a stream plan is worse than the one per layer."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.zoo", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these; all unless given")
     parser.add_argument("--sample", action="store_true")
+    parser.add_argument("--resolution", type=int, nargs="+", default=RESOLUTIONS)
     parser.add_argument("--cpu", default="cortex-m4")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", type=Path, metavar="FILE")
     given = parser.parse_args()
     names = [zoo.architecture(name).name for name in given.names] or list(CATALOG)
+    names = list(sampled(names)) if given.sample else names
     found: list[Row] = []
-    for row in rows(list(sampled(names)) if given.sample else names, given.cpu, given.jobs):
+    for row in rows(names, given.cpu, given.jobs, given.resolution):
         found.append(row)
         print(f"{row.name} {row.resolution or ''} {row.seconds:.1f} s", file=sys.stderr, flush=True)
+        if given.json:  # each time: it may take hours, and be interrupted
+            write(given.json, given.cpu, found)
     shown = [row for row in found if row.peak]
     print_table("", [COLUMNS, *map(cells, shown)])
     for row in found:
         if row.refused:
             print(f"not at {row.resolution}: {row.refused}")
-    if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(json.dumps({
-            "schema_version": SCHEMA_VERSION, "cpu": given.cpu,
-            "rows": [asdict(row) for row in found]}, indent=1), encoding="utf-8")
     worse = [f"{row.name} at {'x'.join(map(str, row.input))}" for row in found if row.is_worse]
     if worse:
         print(f"error: streaming needs more than per layer: {', '.join(worse)}", file=sys.stderr)

@@ -59,3 +59,8 @@ def test_multiplied_gradients_train_as_branches_would(found: dict[str, Any]) -> 
     apart = found["gradient_multiplier"]
     assert apart["with"] < 1e-4
     assert min(apart["without"], apart["untrained"]) > 100 * apart["with"]
+
+
+@pytest.mark.slow
+def test_adder_layers_compute_and_learn_as_published(found: dict[str, Any]) -> None:
+    assert max(found["adder"].values()) < 1e-4

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyeff import zoo
 from tinyeff.errors import UsageError
+from tinyeff.reader.keras_layers import layer_class
 from tinyeff.worker import main
 from tinyeff.zoo.training import ends_in_softmax
 
@@ -45,6 +46,7 @@ def job(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
         "student_moved": not _same(before, settled),
         "student_moved_by_fine_tuning": not _same(settled, student.get_weights()),
         "plain": [type(layer).__name__ for layer in plain.layers],
+        "adder": _adder(),
         "gradient_multiplier": _as_if_branched(keras),
         "softmax": [ends_in_softmax(student), ends_in_softmax(teacher)], "refused": refused,
     }
@@ -63,6 +65,31 @@ def _loss(ours: Any, theirs: Any, y: Any) -> float:
     hard = -np.log(zoo.soften(ours, 1.0))[np.arange(len(y)), y]
     soft = -(zoo.soften(theirs, TEMPERATURE) * np.log(zoo.soften(ours, TEMPERATURE))).sum(-1)
     return float((hard + WEIGHT * TEMPERATURE ** 2 * soft).mean())
+
+
+def _adder() -> dict[str, float]:
+    """An adder layer: how far its output and gradients are from the equations of the paper."""
+    import tensorflow as tf
+
+    rng = np.random.default_rng(9)
+    x = rng.normal(0, 1, (2, 3, 3, 2)).astype(np.float32)
+    layer = layer_class("AdderConv2D")(4, 3, padding="valid")
+    layer(x)
+    kernel = rng.normal(0, 1, (4, 18)).astype(np.float32)
+    layer.set_weights([kernel])
+    apart = x.reshape(2, 1, 18) - kernel  # the window is the whole image
+    inputs = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        y = layer(inputs, training=True)
+    to_kernel, to_inputs = tape.gradient(y, [layer.kernel, inputs])
+    wanted = -np.abs(apart).sum(-1)
+    pairs = {"output": (np.asarray(layer(x)).reshape(2, 4), wanted),
+             "trained_output": (np.asarray(y).reshape(2, 4), wanted),
+             "kernel_gradient": (np.asarray(to_kernel), apart.sum(0)),
+             "input_gradient": (np.asarray(to_inputs).reshape(2, 18),
+                                np.clip(-apart, -1, 1).sum(1))}
+    return {name: float(np.abs(a - b).max()) for name, (a, b) in pairs.items()}
 
 
 def _as_if_branched(keras: Any) -> dict[str, float]:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A network of the zoo as a Keras model, of Keras' own layers only.
+"""A network of the zoo as a Keras model.
 
-Nothing custom is in it, so that a saved model can be loaded anywhere.
+It consists of Keras' own layers, so that a saved model can be loaded anywhere; of those that Keras
+has nothing like, `tinyeff/reader/keras_layers.py` has the classes.
 """
 
 from __future__ import annotations
