@@ -36,7 +36,7 @@
 #define PROLOGUE(frame, blocks)                                                                    \
     "push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n"                                                \
     "sub sp, sp, #" frame "\n"                                                                     \
-    "ldmia r0, {r2, r3, r4, r5, r6, r7, r12}\n" blocks "mov r1, r3\n" \
+    "ldmia r0, {r2, r3, r4, r5, r6, r7, r12}\n" blocks "mov r1, r3\n"                              \
     "lsl r8, r7, #4\n"                                                                             \
     "strd r2, r8, [sp, #0]\n"                                                                      \
     "add r8, r8, #32\n"                                                                            \

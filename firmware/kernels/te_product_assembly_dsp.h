@@ -93,12 +93,12 @@
 /* From a pair of channels at r1 to its first block; then r7 to r12 are the biases. */
 #define FIRST_BLOCK                                                                                \
     "1:\n"                                                                                         \
-    "ldrd r0, r2, [sp, #48]\n" \
-    "add r3, r1, r2, lsl #4\n" \
-    "str r3, [sp, #44]\n" \
-    "cbz r0, 12f\n" \
-    "str r0, [sp, #40]\n" \
-    "lsrs r3, r2, #1\n" \
+    "ldrd r0, r2, [sp, #48]\n"                                                                     \
+    "add r3, r1, r2, lsl #4\n"                                                                     \
+    "str r3, [sp, #44]\n"                                                                          \
+    "cbz r0, 12f\n"                                                                                \
+    "str r0, [sp, #40]\n"                                                                          \
+    "lsrs r3, r2, #1\n"                                                                            \
     "bcc 11f\n"                                                                                    \
     "ldmia r1!, {r4, r5, r6, r7}\n"                                                                \
     "stmia r0!, {r4, r5, r6, r7}\n"                                                                \
@@ -106,11 +106,11 @@
     "ldmia r1!, {r4, r5, r6, r7, r8, r9, r10, r11}\n"                                              \
     "stmia r0!, {r4, r5, r6, r7, r8, r9, r10, r11}\n"                                              \
     "subs r3, r3, #1\n"                                                                            \
-    "bne 11b\n" \
-    "ldr r1, [sp, #40]\n" \
-    "b 13f\n" \
-    "12:\n" \
-    "str r1, [sp, #40]\n" \
+    "bne 11b\n"                                                                                    \
+    "ldr r1, [sp, #40]\n"                                                                          \
+    "b 13f\n"                                                                                      \
+    "12:\n"                                                                                        \
+    "str r1, [sp, #40]\n"                                                                          \
     "13:\n"                                                                                        \
     "ldrd r2, r3, [sp, #32]\n"                                                                     \
     "str r2, [sp, #0]\n"                                                                           \
@@ -135,19 +135,19 @@
     NARROW("r7") NARROW("r8") NARROW("r9")                                                         \
     "5:\n"                                                                                         \
     STORE_3("r7", "r8", "r9")                                                                      \
-    "ldr r2, [sp, #0]\n" \
-    "ldr r3, [sp, #28]\n" \
-    "cmp r2, r3\n" \
-    "beq 15f\n" \
-    "ldr r1, [sp, #40]\n" \
-    "add r0, r0, r6\n" \
-    "add r0, r0, r6, lsl #1\n" \
-    "str r0, [sp, #16]\n" \
-    "b 14b\n" \
-    "15:\n" \
-    "ldr r1, [sp, #44]\n" \
-    "ldr r0, [sp, #24]\n" \
-    "cmp r1, r0\n" \
+    "ldr r2, [sp, #0]\n"                                                                           \
+    "ldr r3, [sp, #28]\n"                                                                          \
+    "cmp r2, r3\n"                                                                                 \
+    "beq 15f\n"                                                                                    \
+    "ldr r1, [sp, #40]\n"                                                                          \
+    "add r0, r0, r6\n"                                                                             \
+    "add r0, r0, r6, lsl #1\n"                                                                     \
+    "str r0, [sp, #16]\n"                                                                          \
+    "b 14b\n"                                                                                      \
+    "15:\n"                                                                                        \
+    "ldr r1, [sp, #44]\n"                                                                          \
+    "ldr r0, [sp, #24]\n"                                                                          \
+    "cmp r1, r0\n"                                                                                 \
     "bne 1b\n"                                                                                     \
     "add sp, sp, #" BLOCKS_FRAME "\n"                                                              \
     "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n"                                                 \

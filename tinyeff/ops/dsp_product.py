@@ -37,7 +37,6 @@ PRODUCT_BYTES, COMMON_BYTES = 2100, 1000
 """Code on a Cortex-M4: of each kernel alone, of the products that all but the overlapping one
 share, and of what all of them share."""
 
-
 BLOCK_PIXELS = 3
 """Of most blocks: as many as registers allow for two channels."""
 
