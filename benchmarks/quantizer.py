@@ -29,7 +29,7 @@ from tinyeff.quantizer.attempt import floats, int8_outputs
 from tinyeff.quantizer.equalization import Channels, with_factors
 from tinyeff.quantizer.observation import observe
 from tinyeff.quantizer.prepared import prepared
-from tinyeff.reader import parse, read, simplify, with_flatbuffer
+from tinyeff.reader import parse, read, with_flatbuffer
 from tinyeff.worker import run_job
 
 CALIBRATION = 64
@@ -68,7 +68,7 @@ def converted(graph: Graph, samples: Array) -> Graph:
         (folder / "float.tflite").write_bytes(graph.source.flatbuffer)
         np.save(folder / "input_0.npy", samples)
         run_job("benchmarks.tensorflow_quantizer", folder, {"inputs": 1}, graph.source.name)
-        return simplify(parse((folder / "int8.tflite").read_bytes(), graph.source.name))
+        return parse((folder / "int8.tflite").read_bytes(), graph.source.name)
 
 
 def outputs(graph: Graph, samples: Array) -> Array:
@@ -79,7 +79,7 @@ def outputs(graph: Graph, samples: Array) -> Array:
 
 def int8(graph: Graph, samples: Array) -> Array:
     """Of an int8 graph as reals, (count, values)."""
-    return int8_outputs(simplify(graph), (samples,))[0].reshape(len(samples), -1)
+    return int8_outputs(graph, (samples,))[0].reshape(len(samples), -1)
 
 
 def compare_subsets(effort: str) -> Iterator[str]:
