@@ -61,6 +61,14 @@ def test_what_does_not_fit_gives_way_under_speed_too() -> None:
     assert names(worthwhile(["A"], variants, "speed", 10)) == ["slow"]
 
 
+def test_variants_that_differ_in_sram_only_go_together() -> None:
+    """More scratch memory for the same code costs no flash, and is no step on the way to less."""
+    roomy = replace(FAST, cost=880, scratch_bytes=4000)
+    variants = [(SLOW, FAST, roomy)]
+    assert worthwhile(["A"], variants, "speed") == variants
+    assert worthwhile(["A"], variants, "speed", 1000) == [(SLOW,)]
+
+
 def test_views_have_no_variants_and_equal_ones_stay() -> None:
     assert worthwhile(["RESHAPE", "A"], [(), (SLOW, SLOW)], "balanced") == [(), (SLOW, SLOW)]
     assert worthwhile([], [], "size") == []
