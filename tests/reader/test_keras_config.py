@@ -143,6 +143,23 @@ def test_links_to_other_files_are_not_followed(tmp_path: Path) -> None:
         check_file(path, tmp_path)
 
 
+def test_what_stands_in_several_places_or_is_no_array(tmp_path: Path) -> None:
+    needs("h5py")
+    import h5py
+
+    path = hdf5_file(tmp_path, model(DENSE))
+    with h5py.File(path, "a") as file:
+        group = file.create_group("around")
+        group["left"] = group["right"] = group
+    with pytest.raises(ModelFileError, match="stands in several places"):
+        check_file(path, tmp_path)
+    path = hdf5_file(tmp_path, model(DENSE))
+    with h5py.File(path, "a") as file:
+        file["kind"] = np.dtype("f8")
+    with pytest.raises(ModelFileError, match="'kind' is neither a group nor an array"):
+        check_file(path, tmp_path)
+
+
 def test_files_that_are_no_keras_models(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="weights without a model"):
         check_file(hdf5_file(tmp_path, None), tmp_path)

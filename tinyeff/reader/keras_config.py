@@ -138,6 +138,8 @@ def _check_hdf5(path: Path) -> None:
             item = group[name]
             if isinstance(item, h5py.Group):
                 total += walk(item, depth + 1)
+            elif not isinstance(item, h5py.Dataset):
+                raise ModelFileError(f"'{name}' is neither a group nor an array of weights")
             elif item.external or item.is_virtual:
                 raise ModelFileError(f"'{name}' keeps its data in other files")
             else:
