@@ -6,7 +6,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 CONSTRAINTS ?=
 EXAMPLE = examples/shapes_int8.tflite
-PYTEST = $(BIN)/python -m pytest
+# A process per core; a file of tests stays in one of them, and what it has built.
+PYTEST = $(BIN)/python -m pytest -n logical --dist loadfile
 
 # The first Python that is new enough; override with make PYTHON=...
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
