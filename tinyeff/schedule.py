@@ -113,8 +113,13 @@ class StageGroup:
 
     @property
     def striped(self) -> bool:
-        """True where only the columns of the present stripe are held of what the group writes."""
-        return len(self.stripes) > 1 and not self.complete and self.stages[-1].form == "rows"
+        """True where only the columns of the present stripe are held of what the group writes.
+
+        Never where every stripe needs all of them, as through a view that moves pixels: whoever
+        reads that would place stripes by the width of other pixels.
+        """
+        parts = any(stripe != (0, self.pixels) for stripe in self.stripes)
+        return parts and not self.complete and self.stages[-1].form == "rows"
 
 
 Sources = Mapping[tuple[int, Operand], int]

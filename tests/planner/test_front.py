@@ -15,14 +15,14 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.planner.execution import run_apart, run_planned
-from tests.planner.fakes import Net
+from tests.planner.fakes import PLAIN, FakeAttrs, Net
 from tests.planner.patch_graphs import random_inputs as fake_inputs
 from tests.planner.patch_graphs import real_graphs
 from tests.planner.random_graphs import block_graphs, graphs, tall_graphs
 from tests.planner.routes import plan_along
 from tests.planner.test_patch_code import CORTEX_M4, MADE, MODELS, QUIET, check, model, reference
 from tinyeff.data import random_inputs
-from tinyeff.ir import Graph, Limits, Plan, Target
+from tinyeff.ir import Graph, Limits, Plan, Target, Window
 from tinyeff.ops import operator_of
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.operator import SAME, node_of, padding_of
@@ -108,6 +108,29 @@ def test_blocks_recompute_and_run_in_stripes() -> None:
     draw()
     assert found["stripes"] > 5
     assert found["recomputed"] > 1
+
+
+@pytest.mark.parametrize(("channels", "kernel"), [(24, 3), (8, 1)])
+def test_stripes_through_a_view_that_moves_pixels(channels: int, kernel: int) -> None:
+    n = Net(columns=True)
+    wide = n.conv(n.input(1, 4, 1, 1), channels, variants=(PLAIN,))
+    view = n.view(wide, 1, 4, channels, 1)
+    graph = n.graph(n.conv(n.conv(view, 1, kernel, variants=(PLAIN,)), 1, variants=(PLAIN,)))
+    plans = front(graph, Target(), replace(EXCLUDED, input_memory="resident"))
+    assert any(segments_of(p, "stripes") for p in plans)
+    for planned in plans:
+        validate(graph, planned)
+        computes(graph, planned)
+
+
+def test_the_smallest_networks_stream_too() -> None:
+    n = Net(columns=True)
+    x, words = n.input(1, 4, 1, 1), n.tensor(1, 4, 1, 2, dtype="int32")
+    n.op([x], [words], FakeAttrs("rows", (Window(),)))
+    graph = n.graph(n.conv(n.view(words, 1, 4, 1, 2), 1, 3, variants=(PLAIN,)))
+    limits = replace(EXCLUDED, input_memory="resident")
+    assert plan(graph, Target(), limits).arena_bytes == 28
+    assert plan(graph, Target(), replace(limits, strategy="per-layer")).arena_bytes == 33
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=SLOW)

@@ -28,8 +28,9 @@ from tinyeff.planner.streams import IMPOSSIBLE, Space
 MOST_OVERHEAD = 1.0
 """Extra MACs, as a fraction of the graph's, that the search considers unless told otherwise."""
 
-MARGIN = 1.05
-"""How far estimates of the second search may be above what it then measures."""
+MARGIN, SLACK_BYTES = 1.05, 64
+"""How far estimates of the second search may be above what it then measures: a part of it, and what
+counters and alignment are in the smallest networks."""
 
 MOST_PLACINGS = 8
 """How often a smaller route is tried where gaps between buffers make one too large."""
@@ -112,7 +113,7 @@ class StreamPlanner:
     def _search(self) -> Search:
         """All ways that may be of use: those that need no more than a quick search finds."""
         enough = self.roughly() if self._known is None else self._known
-        ceiling = max(int(enough * MARGIN), self._arena_bytes)
+        ceiling = max(int(enough * MARGIN) + SLACK_BYTES, self._arena_bytes)
         return Search(self._space, self._alone, self._most_macs, ceiling)
 
     def roughly(self) -> int:
