@@ -171,8 +171,10 @@ class Networks:
 
 def asked_for(request: pytest.FixtureRequest, cases: tuple[Case, ...]) -> tuple[Case, ...]:
     """The cases that a selected test names: with -k the others need not be built."""
-    given = [value for item in request.session.items if isinstance(item, pytest.Function)
-             and hasattr(item, "callspec") for value in item.callspec.params.values()]
+    here = [item for item in request.session.items
+            if isinstance(item, pytest.Function) and item.module is request.module]
+    given = [value for item in here if hasattr(item, "callspec")
+             for value in item.callspec.params.values()]
     wanted = {value[0] if isinstance(value, tuple) else value for value in given}
     return tuple(case for case in cases if case[0] in wanted)
 
