@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from tests.ops.test_cases import cases
 from tinyeff import fixed_point
-from tinyeff.ir import Array
-from tinyeff.ops import dsp_packing, dsp_rounding, operator_of
+from tinyeff.ir import Array, Tensor
+from tinyeff.ops import dsp_grouped, dsp_packing, dsp_rounding, operator_of
+from tinyeff.ops.dsp_product import Product
 from tinyeff.ops.dsp_rounding import Rounding
 from tinyeff.targets import target_for
 
@@ -164,6 +165,35 @@ def test_channels_with_minus_128_come_first() -> None:
     assert natural.tolist() == [[0, 1], [2, 3]]
 
 
+def block_diagonal(filters: Array, count: int) -> Array:
+    """Filters (channels, taps, inputs of a group) of `count` groups, as those of one group."""
+    channels, taps, depth = filters.shape
+    whole = np.zeros((channels, taps, count * depth), filters.dtype)
+    for channel, weights in enumerate(filters):
+        first = channel // (channels // count) * depth
+        whole[channel, :, first:first + depth] = weights
+    return whole
+
+
+@pytest.mark.parametrize(("groups", "depth", "outputs", "size", "computed"), [
+    (4, 8, 8, 3, 4), (8, 1, 1, 3, 2), (6, 1, 2, 3, 2), (8, 2, 2, 3, 4), (5, 3, 3, 1, 1),
+    (6, 2, 3, 1, 2), (8, 12, 12, 1, 8),
+])
+def test_small_groups_are_joined(
+    groups: int, depth: int, outputs: int, size: int, computed: int
+) -> None:
+    x, out = (Tensor(name, (1, 8, 8, groups * n), "int8")
+              for name, n in (("x", depth), ("out", outputs)))
+    filters = np.random.default_rng(groups).integers(
+        1, 128, (groups * outputs, size, size, depth), dtype=np.int8)
+    product = Product(x, out, filters)
+    found = dsp_grouped.grouped(product)
+    assert found.count == computed
+    taps = filters.reshape(len(filters), -1, depth)
+    np.testing.assert_array_equal(block_diagonal(found.filters, found.count),
+                                  block_diagonal(taps, groups))
+
+
 @pytest.mark.parametrize("kind", ["CONV_2D", "FULLY_CONNECTED"])
 def test_cases_reach_every_dsp_kernel(kind: str) -> None:
     operator, names, pixels = operator_of(kind), set(), set()
@@ -174,7 +204,9 @@ def test_cases_reach_every_dsp_kernel(kind: str) -> None:
             assert variant.scratch_bytes <= 4096
         assert {v.name for v in operator.variants(node, target_for("cortex-m3"))} <= {
             "portable", "zero_point"}
-    assert {"dsp_1x1", "dsp_kxk", "dsp_long", "portable"} <= names
+    assert {"dsp_1x1", "dsp_kxk", "dsp_long"} <= names
+    if kind == "CONV_2D":
+        assert {"dsp_grouped", "portable"} <= names
     assert {1, 3} <= pixels
 
 

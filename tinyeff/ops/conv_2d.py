@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +14,14 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tinyeff import fixed_point
 from tinyeff.ir import Array, ConstArray, Graph, Kernel, Target, Variant, Window
-from tinyeff.ops import dsp_product, winograd
+from tinyeff.ops import dsp_grouped, dsp_product, winograd
 from tinyeff.ops import operator as o
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.dsp_rounding import ACCUMULATOR_BITS, Rounding, conv_rounding
 from tinyeff.ops.operator import Node, Operator, Padding
 from tinyeff.ops.weights import (
     DOTS,
+    DOTS_AT_ONCE,
     accumulator_range,
     centred,
     folded_bias,
@@ -185,21 +187,36 @@ class Conv2D(Operator[Conv2DAttrs]):
         if dsp:
             return dsp
         return (Variant("portable", const_bytes=self.const_bytes(node), code_bytes=CODE_BYTES,
-                        shared_code=(DOTS,), cost=8 * self.macs(node),
+                        shared_code=(DOTS,), cost=self._portable_cost(node),
                         flat=self.is_pointwise(node)),)
+
+    def _portable_cost(self, node: Node[Conv2DAttrs]) -> int:
+        """Cycles; where there are groups, much of them go by group, tap and output."""
+        groups, macs = self._groups(node), self.macs(node)
+        if groups == 1:
+            return 8 * macs
+        outputs, taps = node.output.channels // groups, math.prod(_kernel(node))
+        calls = 80 * taps * -(-outputs // DOTS_AT_ONCE)
+        pixels = node.output.rows * node.output.pixels
+        return pixels * groups * (100 + calls + 70 * outputs) + 5 * macs
 
     def _product_variants(self, node: Node[Conv2DAttrs], target: Target) -> tuple[Variant, ...]:
         """The DSP kernels, where they are proven exact; a float graph counts as if they were."""
-        if self.filters(node).shape[3] != node.input(0).channels:
-            return ()  # groups
         proven = o.is_int8(node.input(0), node.input(1), node.output)
         rounding_with = functools.partial(self._dsp_rounding, node) if proven else None
         pointwise, product = self.is_pointwise(node), self._product(node)
+        if self._groups(node) > 1:
+            limit = self._portable_cost(node)
+            return tuple(v for v in dsp_grouped.variants(product, rounding_with, pointwise)
+                         if v.cost < limit)
         found = dsp_product.variants(product, rounding_with, pointwise, pointwise)
         if target.optimize == "speed" and winograd.applies(product, node.attrs.stride[0]):
             fast = winograd.variant(product, rounding_with)
             found += () if fast is None else (fast,)
         return found
+
+    def _groups(self, node: Node[Conv2DAttrs]) -> int:
+        return node.input(0).channels // node.input(1).shape[3]
 
     def _product(self, node: Node[Conv2DAttrs]) -> dsp_product.Product:
         a = node.attrs
@@ -220,7 +237,8 @@ class Conv2D(Operator[Conv2DAttrs]):
         quant = node.output.quant
         assert rounding is not None and quant is not None
         clamp = fixed_point.activation_range(node.attrs.activation, quant)
-        lower = winograd.kernel if variant.name == winograd.NAME else dsp_product.kernel
+        lower = {winograd.NAME: winograd.kernel, dsp_grouped.NAME: dsp_grouped.kernel}.get(
+            variant.name, dsp_product.kernel)
         return lower(self._product(node), self._bias(node), rounding, clamp, variant)
 
     def const_bytes(self, node: Node[Conv2DAttrs]) -> int:
@@ -238,7 +256,7 @@ class Conv2D(Operator[Conv2DAttrs]):
         if variant.name.startswith(dsp_product.PREFIX):
             return self._dsp_kernel(node, variant)
         filters, fields = self.filters(node), self.window_fields(node)
-        groups = node.input(0).channels // filters.shape[3]
+        groups = self._groups(node)
         fields = (
             ("weights", o.int8(filters)),
             *fields,
@@ -252,7 +270,7 @@ class Conv2D(Operator[Conv2DAttrs]):
         """The call of the kernel that subtracts the zero point of the weights itself."""
         filters, quant = self.filters(node), node.input(1).quant
         assert quant is not None
-        groups = node.input(0).channels // filters.shape[3]
+        groups = self._groups(node)
         fields = (
             ("weights", o.int8(filters + np.int16(quant.zero_point))),
             *self.window_fields(node),
@@ -312,11 +330,16 @@ class Conv2D(Operator[Conv2DAttrs]):
             ("long_pointwise", 1, 2, 2052, 67, (1, 1), (1, 1), (1, 1), o.VALID, 1),
             ("deep_3x3", 4, 6, 28, 2, (3, 3), (1, 1), (1, 1), o.SAME, 1),
             ("deeper_3x3", 3, 7, 44, 3, (3, 3), (1, 1), (1, 1), o.SAME, 1),
+            ("groups_of_words", 4, 13, 16, 10, (3, 3), (1, 1), (1, 1), o.SAME, 2),
+            ("groups_apart", 7, 9, 15, 9, (3, 2), (1, 2), (2, 1), o.SAME, 3),
+            ("groups_joined", 3, 10, 12, 18, (1, 1), (1, 1), (1, 1), o.VALID, 6),
+            ("groups_of_one_output", 3, 11, 40, 5, (1, 1), (2, 2), (1, 1), o.VALID, 5),
         ]
+        fused = ("pointwise", "valid_3x3", "groups_of_words")
         for seed, (name, h, w, cin, cout, kernel, stride, dilation, scheme, groups) in enumerate(
             shapes
         ):
-            for activation in o.FUSED if name in ("pointwise", "valid_3x3") else ("none",):
+            for activation in o.FUSED if name in fused else ("none",):
                 g = GraphBuilder(f"conv_2d_{name}_{activation}", seed)
                 x = g.input((1, h, w, cin), 0.05, seed - 4)
                 weights = g.random_weights((cout, *kernel, cin // groups), 0, seed % 2 == 0)
@@ -326,6 +349,8 @@ class Conv2D(Operator[Conv2DAttrs]):
                 yield g.graph(g.op(self.kind, [x, weights, bias], attrs, 0.08, 2 - seed))
         yield self._constant_channels(1, 7)
         yield self._constant_channels(3, 5)
+        yield self._constant_channels(3, 6, 2)
+        yield self._constant_channels(3, 2, 2)
         # Scales of powers of two: one accumulator in eight lies halfway between two outputs.
         g = GraphBuilder("conv_2d_ties")
         x = g.input((1, 4, 4, 4), 0.5, -1)
@@ -333,12 +358,13 @@ class Conv2D(Operator[Conv2DAttrs]):
         bias = g.random_bias(64, x, weights)
         yield g.graph(g.op(self.kind, [x, weights, bias], Conv2DAttrs(), 1.0, 1))
 
-    def _constant_channels(self, size: int, channels: int) -> Graph:
+    def _constant_channels(self, size: int, channels: int, groups: int = 1) -> Graph:
         """The second, the fifth and the sixth channel have one output: their scales are tiny."""
-        g = GraphBuilder(f"conv_2d_constant_channels_{size}x{size}")
+        g = GraphBuilder(f"conv_2d_constant_channels_{size}x{size}x{channels}_{groups}")
         x = g.input((1, 3, 5, 8), 0.05, 3)
         low = -128 if size > 1 else -127
-        weights = g.constant(g.rng.integers(low, 128, (channels, size, size, 8), dtype=np.int8),
+        filters = (channels, size, size, 8 // groups)
+        weights = g.constant(g.rng.integers(low, 128, filters, dtype=np.int8),
                              (0.01, 1e-9, 0.02, 0.01, 1e-12, 1e-7, 0.005)[:channels], axis=0)
         bias = g.random_bias(channels, x, weights)
         padding = o.padding_of(o.SAME, (3, 5), (size, size), (1, 1))

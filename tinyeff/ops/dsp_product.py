@@ -37,6 +37,9 @@ PRODUCT_BYTES, COMMON_BYTES = 2100, 1000
 """Code on a Cortex-M4: of each kernel alone, of the products that all but the overlapping one
 share, and of what all of them share."""
 
+PRODUCT_CODE = (("te_expand_dsp", COMMON_BYTES), ("te_product_dsp", PRODUCT_BYTES))
+"""`Variant.shared_code` of the products; the overlapping kernel has the first part only."""
+
 BLOCK_PIXELS = 3
 """Of most blocks: as many as registers allow for two channels."""
 
@@ -153,7 +156,7 @@ def variants(
             name, tile_pixels=pixels, scratch_bytes=scratch_bytes,
             const_bytes=pairs.bytes_in(1, product.groups), shared_code=_code(name),
             cost=_cost(product, name, pairs.count, pixels), consumes=int(consumes), flat=flat)
-            for name in names for pixels, scratch_bytes in _tiles(product, name, flat))
+                for name in names for pixels, scratch_bytes in _product_tiles(product, name, flat))
         if found:
             return found
     pairs = _pair_count(product, rounding_with, dsp_rounding.LONG_BITS)
@@ -173,9 +176,7 @@ def _long(product: Product, pairs: Pairs, flat: bool) -> Variant:
 
 
 def _code(name: str) -> tuple[tuple[str, int], ...]:
-    shared: tuple[tuple[str, int], ...] = (("te_expand_dsp", COMMON_BYTES),)
-    if name != OVERLAPPING:
-        shared += (("te_product_dsp", PRODUCT_BYTES),)
+    shared = PRODUCT_CODE[:1] if name == OVERLAPPING else PRODUCT_CODE
     return ((name, KERNEL_BYTES[name]), *shared)
 
 
@@ -198,22 +199,30 @@ def _pair_count(
     return Pairs(len(pairs), 0 if rounding.computed.all() else channels)
 
 
-def _tiles(product: Product, name: str, flat: bool) -> tuple[tuple[int, int], ...]:
-    """(pixels of a call's tiles, bytes of scratch memory): one block, some, and as many as fit.
-
-    Several blocks share the words of a pair of channels, for which there is room as well.
-    """
+def _product_tiles(product: Product, name: str, flat: bool) -> tuple[tuple[int, int], ...]:
     staged = -(-product.runs.shape[2] // 4) * 4 if name == GENERAL else 0
     row = product.out.rows * product.out.pixels if flat else product.out.pixels
-    pixel = 16 * product.groups
-    tiles = {n: pixel * n for n in range(1, BLOCK_PIXELS + 1)}
-    if name == OVERLAPPING:
-        tiles = {n: pixel * (n + 2) // 3 for n in tiles}
-    least = max((n for n in tiles if n <= row and tiles[n] + staged <= SCRATCH_LIMIT_BYTES),
+    return tiles(product.groups, row, staged, shared_columns=name == OVERLAPPING)
+
+
+def tiles(
+    groups: int, row: int, staged: int = 0, shared_columns: bool = False
+) -> tuple[tuple[int, int], ...]:
+    """(pixels of a call's tiles, bytes of scratch memory): one block, some, and as many as fit.
+
+    A pixel takes `groups` groups of words, and `row` pixels follow each other; `staged` are bytes
+    beside the tile. Several blocks share the words of a pair of channels, for which there is room
+    as well.
+    """
+    pixel = 16 * groups
+    sizes = {n: pixel * n for n in range(1, BLOCK_PIXELS + 1)}
+    if shared_columns:
+        sizes = {n: pixel * (n + 2) // 3 for n in sizes}
+    least = max((n for n in sizes if n <= row and sizes[n] + staged <= SCRATCH_LIMIT_BYTES),
                 default=0)
-    found = [(least, tiles[least] + staged)] if least else []
-    block = tiles[BLOCK_PIXELS]
-    copy = dsp_packing.stream_bytes(1, product.groups)
+    found = [(least, sizes[least] + staged)] if least else []
+    block = sizes[BLOCK_PIXELS]
+    copy = dsp_packing.stream_bytes(1, groups)
     most = min((SCRATCH_LIMIT_BYTES - staged - copy) // block, row // BLOCK_PIXELS, MOST_BLOCKS)
     for blocks in dict.fromkeys((*SOME_BLOCKS, most)):
         if LEAST_BLOCKS <= blocks <= most:
@@ -226,17 +235,25 @@ def _tiles(product: Product, name: str, flat: bool) -> tuple[tuple[int, int], ..
 def _cost(product: Product, name: str, pairs: int, pixels: int) -> int:
     """Cycles: expanding the input, the inner loop, rounding, reading weights, and each call."""
     groups, maps = product.groups, product.out.rows * product.out.pixels
+    shares_columns = name == OVERLAPPING and pixels >= BLOCK_PIXELS
+    expand = (8 if shares_columns else 14) * groups
+    per_pair = pair_cost(groups, pixels, 45 if shares_columns else None)
+    per_block = 140 + 40 * product.runs.shape[1]
+    return int(maps * (pairs * per_pair + expand + per_block / pixels))
+
+
+def pair_cost(groups: int, pixels: int, inner: int | None = None) -> float:
+    """Cycles that a pair of channels takes for one of `pixels` pixels that share its words.
+
+    `inner` is what a group of words takes in a block, where it is not the usual product.
+    """
     block = min(pixels, BLOCK_PIXELS)
     words = GROUP_WORDS * groups + PAIR_WORDS
     read = FLASH_CYCLES * words / pixels
     if pixels > block:
         read += COPY_CYCLES * words / pixels
-    inner, expand = {3: 50, 2: 52, 1: 66}[block] * groups, 14 * groups
-    if name == OVERLAPPING and block == BLOCK_PIXELS:
-        inner, expand = 45 * groups, 8 * groups
-    per_pair = (inner + 60) / block + 10 + read
-    per_block = 140 + 40 * product.runs.shape[1]
-    return int(maps * (pairs * per_pair + expand + per_block / pixels))
+    in_block = (inner or {3: 50, 2: 52, 1: 66}[block]) * groups
+    return (in_block + 60) / block + 10 + read
 
 
 def kernel(

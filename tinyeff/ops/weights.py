@@ -16,6 +16,9 @@ from tinyeff.ops.operator import Node
 DOTS = ("te_dots", 252)
 """What portable convolutions and fully connected layers share, and its bytes on a Cortex-M4."""
 
+DOTS_AT_ONCE = 4
+"""TE_DOTS."""
+
 
 def centred(weights: Tensor) -> Array:
     """The weights less their zero point: int8 where that holds them all, else int16.
