@@ -55,7 +55,7 @@ class Grouped:
 
 
 def grouped(product: Product) -> Grouped:
-    """The groups of a convolution, joined as is fastest within little more than the least flash."""
+    """The groups of a convolution, joined as is fastest within JOINED_BYTES of the least flash."""
     channels, height, width, depth = product.weights.shape
     count, taps = product.x.channels // depth, height * width
     outputs = channels // count
