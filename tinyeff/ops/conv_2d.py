@@ -333,6 +333,7 @@ class Conv2D(Operator[Conv2DAttrs]):
             ("groups_of_words", 4, 13, 16, 10, (3, 3), (1, 1), (1, 1), o.SAME, 2),
             ("groups_apart", 7, 9, 15, 9, (3, 2), (1, 2), (2, 1), o.SAME, 3),
             ("groups_joined", 3, 10, 12, 18, (1, 1), (1, 1), (1, 1), o.VALID, 6),
+            ("long_groups", 2, 3, 472, 2, (3, 3), (1, 1), (1, 1), o.SAME, 2),
             ("groups_of_one_output", 3, 11, 40, 5, (1, 1), (2, 2), (1, 1), o.VALID, 5),
         ]
         fused = ("pointwise", "valid_3x3", "groups_of_words")

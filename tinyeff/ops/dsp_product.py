@@ -156,7 +156,7 @@ def variants(
             name, tile_pixels=pixels, scratch_bytes=scratch_bytes,
             const_bytes=pairs.bytes_in(1, product.groups), shared_code=_code(name),
             cost=_cost(product, name, pairs.count, pixels), consumes=int(consumes), flat=flat)
-                for name in names for pixels, scratch_bytes in _product_tiles(product, name, flat))
+            for name in names for pixels, scratch_bytes in _product_tiles(product, name, flat))
         if found:
             return found
     pairs = _pair_count(product, rounding_with, dsp_rounding.LONG_BITS)
