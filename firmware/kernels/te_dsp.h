@@ -103,18 +103,6 @@ static inline uint32_t te_pkhtb(uint32_t a, uint32_t b)
 #endif
 }
 
-/* Lane by lane. */
-static inline uint32_t te_sadd16(uint32_t a, uint32_t b)
-{
-#if TE_DSP_INSTRUCTIONS
-    uint32_t result;
-    __asm__("sadd16 %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
-    return result;
-#else
-    return te_lanes(te_low(a) + te_low(b), te_high(a) + te_high(b));
-#endif
-}
-
 /* Half the sum, lane by lane. */
 static inline uint32_t te_shadd16(uint32_t a, uint32_t b)
 {
@@ -163,18 +151,6 @@ static inline uint32_t te_sxtab16_ror8(uint32_t a, uint32_t b)
 #endif
 }
 
-/* Lane by lane. */
-static inline uint32_t te_ssub16(uint32_t a, uint32_t b)
-{
-#if TE_DSP_INSTRUCTIONS
-    uint32_t result;
-    __asm__("ssub16 %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
-    return result;
-#else
-    return te_lanes(te_low(a) - te_low(b), te_high(a) - te_high(b));
-#endif
-}
-
 /* ---- Products; sums wrap around 32 bits --------------------------------------------------------
  */
 
@@ -189,78 +165,6 @@ static inline int32_t te_smlad(uint32_t a, uint32_t b, int32_t sum)
     const int32_t low = te_low(a) * te_low(b);
     const int32_t high = te_high(a) * te_high(b);
     return (int32_t)((uint32_t)sum + (uint32_t)low + (uint32_t)high);
-#endif
-}
-
-/* Sum + low lane of a * low lane of b. */
-static inline int32_t te_smlabb(uint32_t a, uint32_t b, int32_t sum)
-{
-#if TE_DSP_INSTRUCTIONS
-    int32_t result;
-    __asm__("smlabb %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
-    return result;
-#else
-    return (int32_t)((uint32_t)sum + (uint32_t)(te_low(a) * te_low(b)));
-#endif
-}
-
-/* Sum + high lane of a * low lane of b. */
-static inline int32_t te_smlatb(uint32_t a, uint32_t b, int32_t sum)
-{
-#if TE_DSP_INSTRUCTIONS
-    int32_t result;
-    __asm__("smlatb %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
-    return result;
-#else
-    return (int32_t)((uint32_t)sum + (uint32_t)(te_high(a) * te_low(b)));
-#endif
-}
-
-/* Sum + low lane of a * high lane of b. */
-static inline int32_t te_smlabt(uint32_t a, uint32_t b, int32_t sum)
-{
-#if TE_DSP_INSTRUCTIONS
-    int32_t result;
-    __asm__("smlabt %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
-    return result;
-#else
-    return (int32_t)((uint32_t)sum + (uint32_t)(te_low(a) * te_high(b)));
-#endif
-}
-
-/* Sum + high lane of a * high lane of b. */
-static inline int32_t te_smlatt(uint32_t a, uint32_t b, int32_t sum)
-{
-#if TE_DSP_INSTRUCTIONS
-    int32_t result;
-    __asm__("smlatt %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
-    return result;
-#else
-    return (int32_t)((uint32_t)sum + (uint32_t)(te_high(a) * te_high(b)));
-#endif
-}
-
-/* Product of the low lanes. */
-static inline int32_t te_smulbb(uint32_t a, uint32_t b)
-{
-#if TE_DSP_INSTRUCTIONS
-    int32_t result;
-    __asm__("smulbb %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
-    return result;
-#else
-    return te_low(a) * te_low(b);
-#endif
-}
-
-/* round(a * b / 2^32), halves up. */
-static inline int32_t te_smmulr(int32_t a, int32_t b)
-{
-#if TE_DSP_INSTRUCTIONS
-    int32_t result;
-    __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
-    return result;
-#else
-    return (int32_t)(((int64_t)a * b + (INT64_C(1) << 31)) >> 32);
 #endif
 }
 
