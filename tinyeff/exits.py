@@ -23,7 +23,7 @@ import numpy as np
 
 from tinyeff.errors import UnsupportedError, UsageError
 from tinyeff.ir import Array, Exit, Graph, Op, Quant
-from tinyeff.ops import operator_of
+from tinyeff.ops import form_of, operator_of
 from tinyeff.ops.operator import node_of
 
 MARGIN = "margin:"
@@ -126,7 +126,7 @@ def _number(graph: Graph, rule: ExitRule) -> int:
 
 def _needed(graph: Graph, tensor: int) -> set[int]:
     """The operators that a tensor depends on."""
-    writers = {i: n for n, op in enumerate(graph.ops) for i in op.outputs}
+    writers = graph.writers
     found: set[int] = set()
     waiting = [tensor]
     while waiting:
@@ -138,7 +138,7 @@ def _needed(graph: Graph, tensor: int) -> set[int]:
 
 
 def _is_view(graph: Graph, op: Op) -> bool:
-    return operator_of(op.kind).form_of(node_of(graph, op)) == "view"
+    return form_of(graph, op) == "view"
 
 
 def _threshold(graph: Graph, number: int, rule: ExitRule) -> int:
@@ -191,7 +191,7 @@ def exits_taken(exits: Sequence[Exit], outputs: Sequence[Array]) -> Array:
 def first_exits(graph: Graph) -> tuple[int, ...]:
     """For each output the number of the first exit at which it has been computed; one more than
     there are exits where none has it."""
-    writers = {i: n for n, op in enumerate(graph.ops) for i in op.outputs}
+    writers = graph.writers
     return tuple(
         next((number for number, record in enumerate(graph.exits, 1)
               if writers.get(output, -1) < record.after), len(graph.exits) + 1)

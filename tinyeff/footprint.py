@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinyeff.ir import Graph, Op, Plan
-from tinyeff.ops import operator_of
+from tinyeff.ops import form_of, operator_of
 from tinyeff.ops.operator import node_of
 from tinyeff.patch_mask import patch_count
 from tinyeff.planner import sizes
@@ -102,7 +102,7 @@ def _kernels(graph: Graph, plan: Plan) -> dict[tuple[str, str], int]:
     """The bytes of each kernel, and of what several have in common."""
     code: dict[tuple[str, str], int] = {}
     for op, variant in zip(graph.ops, plan.variants, strict=True):
-        if operator_of(op.kind).form_of(node_of(graph, op)) != "view":
+        if form_of(graph, op) != "view":
             code[op.kind, variant.name] = variant.code_bytes
             code.update({("", name): size for name, size in variant.shared_code})
     percent = CODE_PERCENT.get(plan.target.cpu, 100)

@@ -192,6 +192,11 @@ class Graph:
         """True where some operator still computes an activation in floating point."""
         return any(self.tensors[i].dtype == "float32" for op in self.ops for i in op.outputs)
 
+    @property
+    def writers(self) -> dict[int, int]:
+        """For each tensor that is computed, the operator (index into `ops`) that does."""
+        return {i: n for n, op in enumerate(self.ops) for i in op.outputs}
+
 
 @dataclass(frozen=True)
 class Preprocess:
@@ -589,8 +594,7 @@ def check_graph(graph: Graph, stage: str) -> None:
 
 
 def _check_exits(graph: Graph, fail: Callable[[str], None]) -> None:
-    writers = {i: n for n, op in enumerate(graph.ops) for i in op.outputs}
-    before = 0
+    before, writers = 0, graph.writers
     for number, record in enumerate(graph.exits, 1):
         if not before <= record.after < len(graph.ops):
             fail(f"exit {number} is behind {record.after} of {len(graph.ops)} operators, the one "

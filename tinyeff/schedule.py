@@ -18,7 +18,7 @@ from typing import Any
 
 from tinyeff.errors import InternalError
 from tinyeff.ir import Graph, Group, Op, Segment, Variant, Window
-from tinyeff.ops import operator_of
+from tinyeff.ops import form_of, operator_of
 from tinyeff.ops.operator import Node, node_of
 
 PUSHED = "push"
@@ -195,7 +195,7 @@ class Renaming:
         self.views: set[int] = set()
         self._roots: dict[int, int] = {}
         for index, op in enumerate(graph.ops):
-            if operator_of(op.kind).form_of(node_of(graph, op)) == "view":
+            if form_of(graph, op) == "view":
                 self.views.add(index)
                 sources = activations(graph, op)
                 for output in op.outputs:

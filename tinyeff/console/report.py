@@ -81,16 +81,17 @@ def verdict_sentence(p: Planned) -> str:
     v = p.verdict
     sram = ", ".join(f"{kib(m.size_bytes)} of {m.name}" for m in v.memories if m.size_bytes)
     needs = f"{sram or kib(v.sram_bytes) + ' of SRAM'}, {kib(v.flash_bytes)} of flash"
-    granted = _granted(p.limits, v)
+    return needs_sentence(needs, _granted(p.limits, v), v.missing_sram_bytes, v.missing_flash_bytes)
+
+
+def needs_sentence(needs: str, granted: str, missing_sram: int, missing_flash: int) -> str:
+    """Needs against what is granted (empty: nothing is); `missing_…` in bytes, 0 where it fits."""
     if not granted:
         return f"needs {needs}"
-    if v.fits:
+    missing = [f"{both(size)} of {what}"
+               for what, size in (("SRAM", missing_sram), ("flash", missing_flash)) if size]
+    if not missing:
         return f"fits {granted}: {needs}"
-    missing = []
-    if v.missing_sram_bytes:
-        missing.append(f"{both(v.missing_sram_bytes)} of SRAM")
-    if v.missing_flash_bytes:
-        missing.append(f"{both(v.missing_flash_bytes)} of flash")
     return f"does not fit {granted}: needs {needs}; {' and '.join(missing)} too much"
 
 

@@ -13,9 +13,9 @@ from rich.text import Text
 from tinyeff.console.report import (
     SCHEMA_VERSION,
     Planned,
-    both,
     granted_words,
     kib,
+    needs_sentence,
     plan_object,
     planned,
 )
@@ -109,14 +109,8 @@ def shared_object(s: Shared) -> dict[str, Any]:
 def shared_sentence(s: Shared) -> str:
     """Whether all fit, and if not, by how much."""
     needs = f"{kib(s.sram_bytes)} of SRAM, {kib(s.flash_bytes)} of flash for {len(s.models)} models"
-    granted = granted_words(s.limits)
-    if not granted:
-        return f"needs {needs}"
-    if s.fits:
-        return f"fits {granted}: {needs}"
-    missing = [f"{both(size)} of {what}" for what, size in
-               (("SRAM", s.missing_sram_bytes), ("flash", s.missing_flash_bytes)) if size]
-    return f"does not fit {granted}: needs {needs}; {' and '.join(missing)} too much"
+    return needs_sentence(needs, granted_words(s.limits), s.missing_sram_bytes,
+                          s.missing_flash_bytes)
 
 
 def shared_lines(s: Shared) -> Iterator[str]:

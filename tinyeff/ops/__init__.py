@@ -8,7 +8,8 @@ import pkgutil
 from functools import cache
 from typing import Any
 
-from tinyeff.ops.operator import Operator
+from tinyeff.ir import Graph, Op
+from tinyeff.ops.operator import Operator, node_of
 
 
 @cache
@@ -25,3 +26,8 @@ def registry() -> dict[str, Operator[Any]]:
 def operator_of(kind: str) -> Operator[Any]:
     """The operator of `kind`; KeyError where it is not known."""
     return registry()[kind]
+
+
+def form_of(graph: Graph, op: Op) -> str:
+    """How the operator is called: "rows", "accumulate", "whole", or "view" where no code runs."""
+    return operator_of(op.kind).form_of(node_of(graph, op))

@@ -13,7 +13,8 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from tinyeff.ir import Buffer, Graph, Variant
-from tinyeff.planner.lifetimes import Lifetimes, form_of, private_buffers
+from tinyeff.ops import form_of
+from tinyeff.planner.lifetimes import Lifetimes, private_buffers
 from tinyeff.planner.overlap import Overlap, overlaps
 
 VIEW = Variant("view")

@@ -17,8 +17,7 @@ from dataclasses import dataclass, replace
 
 from tinyeff.errors import Item, UnsupportedError
 from tinyeff.ir import Buffer, Graph, Op, Variant
-from tinyeff.ops import operator_of
-from tinyeff.ops.operator import node_of
+from tinyeff.ops import form_of
 from tinyeff.planner import sizes
 
 
@@ -41,11 +40,6 @@ class Lifetimes:
 def activation_inputs(graph: Graph, op: Op) -> tuple[int, ...]:
     """The tensors that `op` reads and that are computed at run time, in the operator's order."""
     return tuple(i for i in op.inputs if i >= 0 and not graph.tensors[i].is_constant)
-
-
-def form_of(graph: Graph, op: Op) -> str:
-    """How the operator is called: "rows", "accumulate", "whole", or "view" where no code runs."""
-    return operator_of(op.kind).form_of(node_of(graph, op))
 
 
 def lifetimes(graph: Graph, input_memory: str) -> Lifetimes:

@@ -23,10 +23,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyeff.ir import Graph, Window
-from tinyeff.ops import operator_of
+from tinyeff.ops import form_of, operator_of
 from tinyeff.ops.operator import node_of
 from tinyeff.planner import sizes
-from tinyeff.planner.lifetimes import Lifetimes, activation_inputs, form_of
+from tinyeff.planner.lifetimes import Lifetimes, activation_inputs
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

@@ -24,8 +24,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tinyeff.ir import Graph
+from tinyeff.ops import form_of
 from tinyeff.planner.choices import rules_between, shared_bytes, variants_of
-from tinyeff.planner.lifetimes import activation_inputs, form_of, lifetimes, private_buffers
+from tinyeff.planner.lifetimes import activation_inputs, lifetimes, private_buffers
 
 MOST_SETS = 64
 """Sets of operators that are kept of each size."""
@@ -39,7 +40,7 @@ def with_order(graph: Graph, order: tuple[int, ...]) -> Graph:
 def branch_by_branch(graph: Graph) -> Iterator[tuple[int, ...]]:
     """Orders in which each branch that joins others is computed whole before the next one: that of
     the first operand first, and that of the last."""
-    made = _writers(graph)
+    made = graph.writers
     for step in (1, -1):
         order: list[int] = []
         seen: set[int] = set()
@@ -86,7 +87,7 @@ class OrderSearch:
 
     def __init__(self, graph: Graph, input_memory: str) -> None:
         self._graph, self._memory = graph, lifetimes(graph, input_memory)
-        made, count = _writers(graph), len(graph.ops)
+        made, count = graph.writers, len(graph.ops)
         self._before = [sum(1 << m for m in {made[t] for t in activation_inputs(graph, op)
                                              if t in made}) for op in graph.ops]
         for op in range(count):
@@ -182,8 +183,3 @@ def _order(state: Done) -> tuple[int, ...]:
 def _exits_before(graph: Graph, op: int) -> int:
     """How many early exits stand before an operator."""
     return sum(e.after <= op for e in graph.exits)
-
-
-def _writers(graph: Graph) -> dict[int, int]:
-    """The operator that computes each tensor."""
-    return {t: n for n, op in enumerate(graph.ops) for t in op.outputs}

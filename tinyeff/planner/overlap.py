@@ -18,10 +18,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tinyeff.ir import Graph, Op, Tensor, Variant, Window
-from tinyeff.ops import operator_of
+from tinyeff.ops import form_of, operator_of
 from tinyeff.ops.operator import node_of
 from tinyeff.planner import sizes
-from tinyeff.planner.lifetimes import activation_inputs, form_of
+from tinyeff.planner.lifetimes import activation_inputs
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tinyeff.ir import Buffer, Graph, Memory, Window
-from tinyeff.ops import operator_of
+from tinyeff.ops import form_of, operator_of
 from tinyeff.ops.operator import Node, Operator, node_of
 from tinyeff.planner import sizes
 from tinyeff.planner.allocation import FAR, TRIES, Problem, allocate, extent, fit, search
-from tinyeff.planner.lifetimes import activation_inputs, form_of
+from tinyeff.planner.lifetimes import activation_inputs
 
 BORDER_ALIGN = 64
 """The line's borders are multiples of it, so that what is aligned on the line is so in a memory."""

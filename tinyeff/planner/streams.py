@@ -23,10 +23,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyeff.ir import Graph, Group, Segment, Variant, Window
-from tinyeff.ops import operator_of
+from tinyeff.ops import form_of, operator_of
 from tinyeff.ops.operator import node_of
 from tinyeff.planner import sizes
-from tinyeff.planner.lifetimes import Lifetimes, form_of
+from tinyeff.planner.lifetimes import Lifetimes
 from tinyeff.planner.rings import overwrites, simulate
 from tinyeff.schedule import Scheduler, StageGroup, activations
 

@@ -9,8 +9,7 @@ import numpy as np
 
 from tinyeff.errors import InternalError
 from tinyeff.ir import Buffer, Graph, Op, Plan, Segment
-from tinyeff.ops import operator_of
-from tinyeff.ops.operator import node_of
+from tinyeff.ops import form_of
 from tinyeff.planner import sizes
 from tinyeff.schedule import activations
 
@@ -78,7 +77,7 @@ def _check_tensors(graph: Graph, plan: Plan) -> None:
     """Every activation lies in exactly one buffer, with others only where it is the same bytes."""
     value = {i: i for i in graph.inputs}
     for op in graph.ops:
-        runs = operator_of(op.kind).form_of(node_of(graph, op)) != "view"
+        runs = form_of(graph, op) != "view"
         for i in op.outputs:
             value[i] = i if runs else value[activations(graph, op)[0]]
     held = Counter(i for b in plan.buffers for i in b.tensors)
@@ -154,7 +153,7 @@ def _check_private(graph: Graph, plan: Plan) -> None:
     homes = {b.region for b in plan.buffers if b.op is not None}
     _require(len(homes) <= 1, f"scratch memory, states and counters lie in {sorted(homes)}")
     for step, (op, variant) in enumerate(zip(graph.ops, plan.variants, strict=True)):
-        form = operator_of(op.kind).form_of(node_of(graph, op))
+        form = form_of(graph, op)
         _require(form == "view" or variant in op.variants,
                  f"{describe(op)} has no variant '{variant.name}'")
         _require(not plan.flat[step] or (variant.flat and form == "rows"),
@@ -187,7 +186,7 @@ def _check_memory(graph: Graph, plan: Plan, ops: range, counters: int) -> None:
 
 def counter_bytes(graph: Graph, segment: Segment) -> int:
     """Bytes of the row counters: one int32_t per group, none where a group is alone."""
-    runs = [any(operator_of(graph.ops[i].kind).form_of(node_of(graph, graph.ops[i])) != "view"
+    runs = [any(form_of(graph, graph.ops[i]) != "view"
                 for i in range(g.first, g.last)) for g in segment.groups]
     groups = sum(runs) + len(segment.pushed)
     return 4 * groups if groups > 1 else 0

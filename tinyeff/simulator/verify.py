@@ -229,8 +229,7 @@ def _traced_tensors(
 def _first_difference(
     graph: Graph, sample: int, expected: dict[int, Array], found: dict[int, _Found]
 ) -> Difference | None:
-    writers = {i: op for op in graph.ops for i in op.outputs}
-    order = {i: n for n, op in enumerate(graph.ops) for i in op.outputs}
+    order = graph.writers
     for index in sorted(expected, key=lambda i: order.get(i, -1)):
         if index not in found:
             continue  # a view: the same bytes are compared under the tensor they alias
@@ -239,10 +238,11 @@ def _first_difference(
             wrong &= found[index].written
         if wrong.any():
             position = tuple(int(n) for n in np.argwhere(wrong)[0])
-            tensor, writer = graph.tensors[index], writers.get(index)
+            tensor = graph.tensors[index]
+            writer = graph.ops[order[index]].kind if index in order else "the input"
             return Difference(
                 sample, tensor.name, position, int(expected[index][position]),
-                int(found[index].values[position]), writer.kind if writer else "the input",
+                int(found[index].values[position]), writer,
                 int(wrong.sum()), int(wrong.size),
             )
     return None
