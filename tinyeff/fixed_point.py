@@ -79,14 +79,6 @@ def multiply_by_quantized_multiplier(x: Ints, multiplier: Ints | int, shift: Int
     return rounding_divide_by_power_of_two(high, right)
 
 
-def multiply_by_quantized_multiplier_64(x: Ints, multiplier: int, shift: int) -> Ints:
-    """The single-rounding form of LiteRT for 64-bit accumulators with a 16-bit multiplier."""
-    reduced = (multiplier + (1 << 15)) >> 16 if multiplier < 0x7FFF0000 else 0x7FFF
-    total_shift = 15 - shift
-    result: Ints = (np.asarray(x, np.int64) * reduced + (1 << (total_shift - 1))) >> total_shift
-    return result
-
-
 BOUNDS = {"relu": (0.0, None), "relu6": (0.0, 6.0), "relu_0_to_1": (0.0, 1.0),
           "relu_n1_to_1": (-1.0, 1.0)}
 """The lowest and the highest real value that a fused activation lets through."""

@@ -3,8 +3,6 @@
 
 #include "te_fixed_point.h"
 
-enum { SUM_SHIFT = 12 }; /* the sum is kept in 12.19 fixed point: room for 4095 channels */
-
 /* exp(beta * scale * diff) in 0.31 fixed point, for diff_min <= diff <= 0. */
 static int32_t scaled_exp(const te_softmax_params *p, int32_t diff)
 {
@@ -12,21 +10,12 @@ static int32_t scaled_exp(const te_softmax_params *p, int32_t diff)
     return te_exp_on_negative_values(te_high_multiply(shifted, p->multiplier));
 }
 
-static int32_t largest(const int8_t *in, int32_t n)
-{
-    int32_t max = INT8_MIN;
-    for (int32_t c = 0; c < n; c++) {
-        max = in[c] > max ? in[c] : max;
-    }
-    return max;
-}
-
 static void softmax(const te_softmax_params *p, const int8_t *in, int8_t *out)
 {
-    const int32_t max = largest(in, p->channels);
+    const int32_t max = te_softmax_largest(in, p->channels);
     int32_t sum = 0;
     int32_t scale = 0;
-    int32_t exponent = SUM_SHIFT;
+    int32_t exponent = TE_SOFTMAX_SUM_SHIFT;
     for (int32_t writes = 0; writes < 2; writes++) { /* one loop, so that its code is there once */
         for (int32_t c = 0; c < p->channels; c++) {
             int32_t value = 0;

@@ -16,6 +16,18 @@ typedef struct {
     int32_t diff_min; /* channels that lie further below the largest one count as 0 */
 } te_softmax_params;
 
+/* The sum is kept in 12.19 fixed point: room for 4095 channels. */
+enum { TE_SOFTMAX_SUM_SHIFT = 12 };
+
+static inline int32_t te_softmax_largest(const int8_t *in, int32_t n)
+{
+    int32_t max = INT8_MIN;
+    for (int32_t c = 0; c < n; c++) {
+        max = in[c] > max ? in[c] : max;
+    }
+    return max;
+}
+
 te_rows_fn te_softmax;
 
 #endif

@@ -3,24 +3,14 @@
 
 #include "te_fixed_point.h"
 
-enum { SUM_SHIFT = 12 }; /* the sum is kept in 12.19 fixed point: room for 4095 channels */
-
-static int32_t largest(const int8_t *in, int32_t n)
-{
-    int32_t max = INT8_MIN;
-    for (int32_t c = 0; c < n; c++) {
-        max = in[c] > max ? in[c] : max;
-    }
-    return max;
-}
-
 static int32_t sum_of_exps(const te_softmax_table_params *p, const int8_t *in, int32_t max)
 {
     int32_t sum = 0;
     for (int32_t c = 0; c < p->channels; c++) {
         const int32_t below = max - in[c];
         if (below < p->entries) { /* not negative: halves go up */
-            sum += (int32_t)(((uint32_t)p->exps[below] + (1u << (SUM_SHIFT - 1))) >> SUM_SHIFT);
+            sum += (int32_t)(((uint32_t)p->exps[below] + (1u << (TE_SOFTMAX_SUM_SHIFT - 1))) >>
+                             TE_SOFTMAX_SUM_SHIFT);
         }
     }
     return sum;
@@ -28,7 +18,7 @@ static int32_t sum_of_exps(const te_softmax_table_params *p, const int8_t *in, i
 
 static void softmax(const te_softmax_table_params *p, const int8_t *in, int8_t *out)
 {
-    const int32_t max = largest(in, p->channels);
+    const int32_t max = te_softmax_largest(in, p->channels);
     int32_t exponent;
     const int32_t scale = te_reciprocal(sum_of_exps(p, in, max), &exponent);
     const int32_t entries = exponent + 23 <= 31 ? p->entries : 0;

@@ -2,7 +2,7 @@
 #ifndef TE_SOFTMAX_TABLE_H
 #define TE_SOFTMAX_TABLE_H
 
-#include "te.h"
+#include "te_softmax.h"
 
 /* Softmax over the channels of each pixel, as te_softmax, with exponentials from a table: an input
  * lies between 0 and 255 below the largest of its pixel. */

@@ -20,11 +20,6 @@ class Pll:
     output: int
 
     @property
-    def input_hz(self) -> int:
-        """What the phase detector compares."""
-        return self.source_hz // self.m
-
-    @property
     def vco_hz(self) -> int:
         """The oscillator inside the PLL."""
         return self.source_hz * self.n // self.m

@@ -17,10 +17,6 @@ PROBES: dict[tuple[int, int], str] = {
 }
 """(vendor, product) of debug probes with a serial port of their own."""
 
-PROBES_WITHOUT_PORT: dict[tuple[int, int], str] = {
-    (0x0483, 0x3744): "ST-LINK/V1", (0x0483, 0x3748): "ST-LINK/V2",
-}
-
 ADAPTERS: dict[tuple[int, int], str] = {
     (0x0403, 0x6001): "FTDI FT232R", (0x0403, 0x6010): "FTDI FT2232H",
     (0x0403, 0x6011): "FTDI FT4232H", (0x0403, 0x6014): "FTDI FT232H",

@@ -20,9 +20,6 @@ from tinyeff.targets import COMPILER_LEVELS, cpu_named
 COMMON = ("te_board.h", "te_family.h", "te_start.c", "te_board.c", "te_uart.c")
 """Files of firmware/families/ that every board takes."""
 
-LIBRARY = ("te_start", "te_memory")
-"""Objects that take the place of the C library, which needs other flags."""
-
 RESET_REASONS = ("pin", "power", "software", "watchdog", "window_watchdog", "low_power",
                  "brown_out")
 EXCEPTIONS = {1: "te_reset", 2: "NMI_Handler", 3: "HardFault_Handler", 4: "MemManage_Handler",
