@@ -192,7 +192,7 @@ class Conv2D(Operator[Conv2DAttrs]):
 
     def _portable_cost(self, node: Node[Conv2DAttrs]) -> int:
         """Cycles; where there are groups, much of them go by group, tap and output."""
-        groups, macs = self._groups(node), self.macs(node)
+        groups, macs = self.groups(node), self.macs(node)
         if groups == 1:
             return 8 * macs
         outputs, taps = node.output.channels // groups, math.prod(_kernel(node))
@@ -205,7 +205,7 @@ class Conv2D(Operator[Conv2DAttrs]):
         proven = o.is_int8(node.input(0), node.input(1), node.output)
         rounding_with = functools.partial(self._dsp_rounding, node) if proven else None
         pointwise, product = self.is_pointwise(node), self._product(node)
-        if self._groups(node) > 1:
+        if self.groups(node) > 1:
             limit = self._portable_cost(node)
             return tuple(v for v in dsp_grouped.variants(product, rounding_with, pointwise)
                          if v.cost < limit)
@@ -215,7 +215,8 @@ class Conv2D(Operator[Conv2DAttrs]):
             found += () if fast is None else (fast,)
         return found
 
-    def _groups(self, node: Node[Conv2DAttrs]) -> int:
+    def groups(self, node: Node[Conv2DAttrs]) -> int:
+        """How many parts the channels fall into that know nothing of each other."""
         return node.input(0).channels // node.input(1).shape[3]
 
     def _product(self, node: Node[Conv2DAttrs]) -> dsp_product.Product:
@@ -256,7 +257,7 @@ class Conv2D(Operator[Conv2DAttrs]):
         if variant.name.startswith(dsp_product.PREFIX):
             return self._dsp_kernel(node, variant)
         filters, fields = self.filters(node), self.window_fields(node)
-        groups = self._groups(node)
+        groups = self.groups(node)
         fields = (
             ("weights", o.int8(filters)),
             *fields,
@@ -270,7 +271,7 @@ class Conv2D(Operator[Conv2DAttrs]):
         """The call of the kernel that subtracts the zero point of the weights itself."""
         filters, quant = self.filters(node), node.input(1).quant
         assert quant is not None
-        groups = self._groups(node)
+        groups = self.groups(node)
         fields = (
             ("weights", o.int8(filters + np.int16(quant.zero_point))),
             *self.window_fields(node),

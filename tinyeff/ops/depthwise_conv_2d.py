@@ -41,6 +41,9 @@ class DepthwiseConv2D(Conv2D):
         options.depthMultiplier = node.input(1).shape[3] // node.input(0).shape[3]
         return options
 
+    def groups(self, node: Node[Conv2DAttrs]) -> int:
+        return node.input(0).channels
+
     def filters(self, node: Node[Conv2DAttrs]) -> Array:
         return np.ascontiguousarray(centred(node.input(1)).transpose(3, 1, 2, 0))
 
