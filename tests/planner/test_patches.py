@@ -381,6 +381,28 @@ def test_auto_takes_patches_only_where_streaming_does_not_fit() -> None:
         assert chosen.strategy == strategy
 
 
+def test_a_strategy_asked_for_by_name_is_taken_where_per_layer_fits_too() -> None:
+    """As on a board, whose memory is always granted."""
+    net = TiledNet()
+    x = net.input(1, 16, 16, 4)
+    for channels in (8, 8, 2):
+        x = net.square(x, channels)
+    graph = net.graph(net.whole(x))
+    roomy = Limits(input_memory="excluded", sram_bytes=1 << 20)
+    whole = plan(graph, Target(), roomy)
+    assert whole.strategy == "per-layer"
+    stream = plan(graph, Target(), replace(roomy, strategy="stream"))
+    smallest = plan(graph, Target(), replace(roomy, strategy="stream", sram_bytes=None))
+    assert stream.strategy == "stream"
+    assert stream.arena_bytes == smallest.arena_bytes < whole.arena_bytes
+    assert stream.extra_macs == 0
+    patch = plan(graph, Target(), replace(roomy, strategy="patch"))
+    least = plan(graph, Target(), replace(roomy, strategy="patch", sram_bytes=None))
+    assert patch.strategy == "patch"
+    assert patch.arena_bytes < whole.arena_bytes
+    assert patch.extra_macs <= least.extra_macs
+
+
 # Mutants --------------------------------------------------------------------------------------
 
 

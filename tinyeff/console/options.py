@@ -54,7 +54,7 @@ class PlanOptions:
         metavar="CPU", help="host, cortex-m0plus, -m3, -m4, -m7, -m33 or -m55; cortex-m4 unless "
         "given, for sim, verify and evaluate host: the code of cortex-m4, run natively.")] = None
     strategy: Annotated[str, typer.Option(
-        metavar="NAME", help=" | ".join(STRATEGIES) + ".")] = "auto"
+        metavar="NAME", help=" | ".join(STRATEGIES) + "; auto: the least work.")] = "auto"
     input_memory: Annotated[str, typer.Option(
         metavar="WHERE", help="resident: the input counts; excluded: it lies in the caller's "
         "memory; streamed: row by row.")] = "resident"

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tinyeff.errors import UnsupportedError, UsageError
 from tinyeff.ir import Graph, Limits, Plan, Target
 from tinyeff.planner.budget import arena_budget
@@ -72,13 +74,32 @@ def _least_work(graph: Graph, target: Target, limits: Limits, budget: int | None
     """The plan of the strategy asked for, of the least work for an arena of `budget` bytes."""
     if limits.strategy == "per-layer":
         return plan_per_layer(graph, target, limits)
+    if limits.strategy == "patch":
+        return _patched(graph, target, limits, budget)
+    if limits.strategy == "stream":
+        return _streamed(graph, target, limits, budget)
     whole = fitting_per_layer(graph, target, limits, budget)
     if whole is not None:
         return whole
-    if limits.strategy == "patch":
-        return plan_patch(graph, target, limits, budget)
     stream = plan_stream(graph, target, limits, budget)
-    alone = limits.strategy == "stream" or limits.input_memory == "streamed"
-    if alone or (stream.extra_macs <= 0 and (budget is None or stream.arena_bytes <= budget)):
+    if limits.input_memory == "streamed" or (
+            stream.extra_macs <= 0 and (budget is None or stream.arena_bytes <= budget)):
         return stream
     return min(stream, plan_patch(graph, target, limits, budget), key=lambda p: rank(p, budget))
+
+
+def _streamed(graph: Graph, target: Target, limits: Limits, budget: int | None) -> Plan:
+    """Who names the strategy wants it though a plan layer by layer may fit: all the memory is saved
+    that can be without extra MACs, and more than that only where it takes more to fit."""
+    if budget is not None:
+        smallest = plan_stream(graph, target, replace(limits, max_overhead=0))
+        if smallest.arena_bytes <= budget:
+            return smallest
+    return plan_stream(graph, target, limits, budget)
+
+
+def _patched(graph: Graph, target: Target, limits: Limits, budget: int | None) -> Plan:
+    """Likewise: the fewest extra MACs that save any memory, and fit."""
+    if budget is not None:
+        budget = min(budget, plan_per_layer(graph, target, limits).arena_bytes - 1)
+    return plan_patch(graph, target, limits, budget)
