@@ -8,11 +8,14 @@ import pytest
 
 from tinyeff.ir import Array
 from tinyeff.quantizer.rounding import (
+    BLOCK,
     LEVELS,
+    factor_of_inverse,
     hessian_of,
     largest_scales,
     nearest,
     rounded,
+    second_order,
 )
 
 
@@ -51,3 +54,29 @@ def test_scales_respect_what_the_bias_needs_and_rows_without_weights() -> None:
     values, scales = rounded(weights, least, None)
     assert scales[0, 0] >= 0.5 and scales[0, 2] >= 0.25 and (scales > 0).all()
     assert not values[0, 1:].any()
+
+
+@pytest.mark.parametrize("depth", [1, 9, BLOCK, BLOCK + 1, 200])
+def test_the_factor_of_the_inverse(depth: int) -> None:
+    hessian = hessian_of(np.random.default_rng(depth).normal(size=(2, depth, 100)), False)
+    upper = factor_of_inverse(hessian)
+    np.testing.assert_array_equal(upper, np.triu(upper))
+    inverse = np.matmul(upper.transpose(0, 2, 1), upper)
+    unit = np.broadcast_to(np.eye(depth), hessian.shape)
+    np.testing.assert_allclose(np.matmul(inverse, hessian), unit, atol=1e-12)
+
+
+@pytest.mark.parametrize("depth", [20, 2 * BLOCK + 20])
+def test_in_the_end_no_weight_is_better_elsewhere(depth: int) -> None:
+    rng = np.random.default_rng(depth)
+    weights = rng.normal(size=(2, 3, depth))
+    hessian = hessian_of(rng.normal(size=(2, depth, 50)).cumsum(1), False)
+    scales = largest_scales(weights, np.zeros((2, 3)))
+    found = second_order(weights, scales, hessian, sweeps=1000)
+    least = costs(weights, found, scales, hessian)
+    for place in range(depth):
+        for move in (-1, 1):
+            moved = found.copy()
+            moved[:, :, place] += move
+            worse = costs(weights, moved, scales, hessian) >= least
+            assert (worse | (np.abs(moved[:, :, place]) > LEVELS)).all()

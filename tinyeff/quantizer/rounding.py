@@ -103,9 +103,8 @@ def _compensated(weights: Array, scales: Array, hessian: Array) -> Array:
     order = np.argsort(-np.einsum("gkk->gk", hessian), axis=1, kind="stable")
     w = np.take_along_axis(weights, order[:, None, :], 2).astype(np.float64)
     h = np.take_along_axis(hessian, order[:, :, None], 1)
-    inverse = np.linalg.inv(np.take_along_axis(h, order[:, None, :], 2))
-    # Row k of the upper factor says how the error of weight k is spread over those after it.
-    upper = np.linalg.cholesky((inverse + inverse.transpose(0, 2, 1)) / 2).transpose(0, 2, 1)
+    # Row k of this factor says how the error of weight k is spread over those after it.
+    upper = factor_of_inverse(np.take_along_axis(h, order[:, None, :], 2))
     q = np.empty_like(w)
     for start in range(0, w.shape[2], BLOCK):
         stop = min(start + BLOCK, w.shape[2])
@@ -120,19 +119,49 @@ def _compensated(weights: Array, scales: Array, hessian: Array) -> Array:
     return np.take_along_axis(q, back[:, None, :], 2)
 
 
+def factor_of_inverse(h: Array) -> Array:
+    """The upper triangular U with U' U = h**-1, of symmetric h (groups, depth, depth).
+
+    From last to first, h = R R' is a Cholesky decomposition as well, with R upper triangular and
+    U its inverse: a tenth of the work of inverting h.
+    """
+    return _inverse_of_upper(np.linalg.cholesky(h[:, ::-1, ::-1])[:, ::-1, ::-1])
+
+
+def _inverse_of_upper(r: Array) -> Array:
+    """The inverse of upper triangular matrices (groups, depth, depth), by halves."""
+    if r.shape[2] <= BLOCK:
+        return np.linalg.inv(r)
+    half = r.shape[2] // 2
+    result = np.zeros_like(r)
+    first, last = _inverse_of_upper(r[:, :half, :half]), _inverse_of_upper(r[:, half:, half:])
+    result[:, :half, :half], result[:, half:, half:] = first, last
+    result[:, :half, half:] = -np.matmul(np.matmul(first, r[:, :half, half:]), last)
+    return result
+
+
 def _settled(weights: Array, rounded: Array, scales: Array, hessian: Array, sweeps: int) -> Array:
-    """Each weight in turn moved to where the error is least, given all others."""
+    """Each weight in turn moved to where the error is least, given all others.
+
+    What a move changes is added at once within a block only, and to the rest by one product.
+    """
     q = rounded.copy()
     slope = np.matmul(q * scales[:, :, None] - weights, hessian)  # half the error's derivative
     for _ in range(sweeps):
         moved = False
-        for k in range(q.shape[2]):
-            best = q[:, :, k] - slope[:, :, k] / (hessian[:, k, k][:, None] * scales)
-            change = np.clip(np.rint(best), -LEVELS, LEVELS) - q[:, :, k]
-            if change.any():
+        for start in range(0, q.shape[2], BLOCK):
+            stop = min(start + BLOCK, q.shape[2])
+            near, moves = slope[:, :, start:stop].copy(), np.zeros_like(q[:, :, start:stop])
+            for k in range(start, stop):
+                best = q[:, :, k] - near[:, :, k - start] / (hessian[:, k, k][:, None] * scales)
+                change = np.clip(np.rint(best), -LEVELS, LEVELS) - q[:, :, k]
+                if change.any():
+                    q[:, :, k] += change
+                    moves[:, :, k - start] = change * scales
+                    near += moves[:, :, k - start, None] * hessian[:, None, k, start:stop]
+            if moves.any():
                 moved = True
-                q[:, :, k] += change
-                slope += (change * scales)[:, :, None] * hessian[:, None, k]
+                slope += np.matmul(moves, hessian[:, start:stop])
         if not moved:
             break
     return q
