@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""What LiteRT's reference kernels lack or get wrong: ELU, and SUM of int8."""
+"""What LiteRT's reference kernels lack or get wrong: ELU, SUM of int8, SOFTMAX of many channels."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import flatbuffers
@@ -11,15 +14,19 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from tests.reader.old_files import as_uint8
+from tests.shared import CHECKOUT
 from tinyeff.errors import ModelFileError
 from tinyeff.interpreter import evaluate
 from tinyeff.ir import Array, Graph
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.mean import MeanAttrs
 from tinyeff.ops.pointwise_table import PointwiseAttrs
+from tinyeff.ops.softmax import SoftmaxAttrs
 from tinyeff.reader.flatbuffer import serialize
 from tinyeff.simulator import litert
 from tinyeff.simulator.litert import Reference
+from tinyeff.simulator.oracle import as_int8
 
 
 def chain(*scales: float) -> Graph:
@@ -109,3 +116,46 @@ def test_elu_in_float_is_refused() -> None:
     tensors = tuple(replace(t, dtype="float32", quant=None) for t in graph.tensors)
     with pytest.raises(ModelFileError, match="ELU"):
         Reference(serialize(replace(graph, tensors=tensors)))
+
+
+def softmax(shape: tuple[int, ...], scale: float) -> Graph:
+    g = GraphBuilder("softmax")
+    return g.graph(g.op("SOFTMAX", [g.input(shape, scale, 3)], SoftmaxAttrs(), 1 / 256, -128))
+
+
+def rows(channels: int) -> Array:
+    """Of shape (4, channels): spread, all the same, 511 and 512 of the largest."""
+    spread = np.random.default_rng(0).normal(-40, 30, channels).clip(-128, 127)
+    numbers = np.arange(channels)
+    some = [np.where(numbers % channels < n, 100, -128) for n in (511, 512)]
+    return np.stack([spread, np.full(channels, 5), *some]).astype(np.int8)
+
+
+@pytest.mark.parametrize(("channels", "scale"), [
+    (511, 0.1), (512, 0.1), (513, 0.1), (1000, 0.1), (1000, 3.0), (1000, 1e-4), (600, 1e-6)])
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_softmax_of_many_channels(channels: int, scale: float, dtype: str) -> None:
+    x = rows(channels).reshape(1, 2, 2, channels)
+    graph = softmax(x.shape, scale)
+    wanted = evaluate(graph, (x,))[graph.outputs[0]]
+    data = serialize(graph)
+    if dtype == "uint8":
+        data = serialize(as_uint8(graph))
+        x = (x.astype(np.int16) + 128).astype(np.uint8)
+    reference = Reference(data)
+    reference.run((x,))
+    np.testing.assert_array_equal(as_int8(reference.tensor(1)), wanted)
+
+
+@pytest.mark.slow
+def test_softmax_ends_the_process(tmp_path: Path) -> None:
+    """Where this fails, LiteRT has learnt to compute such rows: drop the stand-in."""
+    path, code = tmp_path / "m.tflite", (
+        "import sys, numpy as np; from tinyeff.simulator import litert;"
+        "m = litert._load(open(sys.argv[1], 'rb').read()); m.allocate_tensors();"
+        "m.set_tensor(0, np.full((1, int(sys.argv[2])), 5, np.int8)); m.invoke()")
+    for channels, ends in ((511, False), (512, True)):
+        path.write_bytes(serialize(softmax((1, channels), 0.1)))
+        done = subprocess.run([sys.executable, "-c", code, str(path), str(channels)],
+                              cwd=CHECKOUT, capture_output=True, check=False)
+        assert (done.returncode != 0) == ends

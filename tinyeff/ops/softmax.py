@@ -52,21 +52,26 @@ def _factor(node: Node[SoftmaxAttrs]) -> float:
     """What a difference is multiplied by, in units of 2**-26."""
     quant = node.input(0).quant
     assert quant is not None
-    return float(node.attrs.beta * quant.scale * (1 << (31 - INTEGER_BITS)))
+    return factor_of(node.attrs.beta, quant.scale)
 
 
-def _scaling(node: Node[SoftmaxAttrs]) -> _Scaling:
+def factor_of(beta: float, scale: float) -> float:
+    """As `_factor`, of the attribute and the input's scale."""
+    return float(beta * scale * (1 << (31 - INTEGER_BITS)))
+
+
+def _scaling(factor: float) -> _Scaling:
     """Source: PreprocessSoftmaxScaling and CalculateInputRadius of LiteRT."""
     # Beyond the cap, an input that is 1 below the largest gives 0 either way.
-    factor = min(_factor(node), 2.0**31 - 1)
+    factor = min(factor, 2.0**31 - 1)
     multiplier, shift = fixed_point.quantize_multiplier(factor)
     radius = ((1 << INTEGER_BITS) - 1) * (1 << (31 - INTEGER_BITS)) >> shift
     return _Scaling(multiplier, shift, -radius)
 
 
-def _exps(node: Node[SoftmaxAttrs]) -> Array:
+def exps_of(factor: float) -> Array:
     """exp in 0.31 fixed point of inputs 0, 1, 2 ... below the largest, as far as they count."""
-    scaling = _scaling(node)
+    scaling = _scaling(factor)
     diff = -np.arange(min(-scaling.diff_min, 255) + 1, dtype=np.int64)
     scaled = fixed_point.saturating_rounding_doubling_high_multiply(
         diff << scaling.shift, scaling.multiplier)
@@ -118,7 +123,7 @@ class Softmax(Operator[SoftmaxAttrs]):
         multiply = fixed_point.saturating_rounding_doubling_high_multiply
         divide = fixed_point.rounding_divide_by_power_of_two
         x = inputs[0].astype(np.int64)
-        exps = np.pad(_exps(node), (0, 256))[x.max(-1, keepdims=True) - x]
+        exps = np.pad(exps_of(_factor(node)), (0, 256))[x.max(-1, keepdims=True) - x]
         total = divide(exps, SUM_SHIFT).sum(-1, keepdims=True)
         inverse, bits = fixed_point.reciprocal(total)
         # From 31 binary places to 8; a shift beyond 31 leaves nothing.
@@ -129,21 +134,21 @@ class Softmax(Operator[SoftmaxAttrs]):
     def variants(self, node: Node[SoftmaxAttrs], target: Target) -> tuple[Variant, ...]:
         computed = Variant("portable", code_bytes=CODE_BYTES, cost=250 * node.output.elements,
                            consumes=1, flat=True)
-        entries = len(_exps(node)) if o.is_int8(node.input(0)) else 256
+        entries = len(exps_of(_factor(node))) if o.is_int8(node.input(0)) else 256
         if entries >= node.output.elements:
             return (computed,)
         return computed, replace(computed, name=TABLE, code_bytes=TABLE_CODE_BYTES,
                                  const_bytes=4 * entries, cost=45 * node.output.elements)
 
     def lower(self, node: Node[SoftmaxAttrs], variant: Variant) -> Kernel:
-        scaling = _scaling(node)
+        scaling = _scaling(_factor(node))
         pixels = (
             ("channels", node.input(0).channels),
             ("in_pitch", node.input(0).channels),
             ("out_pitch", node.output.channels),
         )
         if variant.name == TABLE:
-            exps = _exps(node)
+            exps = exps_of(_factor(node))
             table = (("exps", o.int32(exps)), ("entries", len(exps)), *pixels)
             source = "te_softmax_table"
             return Kernel(source, f"{source}_params", table, (source,))
