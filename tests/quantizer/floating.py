@@ -18,7 +18,9 @@ def as_float(graph: Graph) -> Graph:
     aliases = {op.outputs[0]: op.inputs[0] for op in graph.ops if op.kind == "QUANTIZE"}
     ops = tuple(op for op in graph.ops if op.kind != "QUANTIZE")
     tensors = tuple(_real(t) for t in graph.tensors)
-    return with_flatbuffer(substitute(replace(graph, tensors=tensors, ops=ops), aliases))
+    plain = substitute(replace(graph, tensors=tensors, ops=ops), aliases)
+    outputs = tuple(dict.fromkeys(plain.outputs))  # two that differed in their scales are now one
+    return with_flatbuffer(replace(plain, outputs=outputs))
 
 
 def copies_an_input(graph: Graph) -> bool:
