@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tinyeff.errors import InternalError
+
+if TYPE_CHECKING:
+    import jinja2
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -26,3 +31,21 @@ def kernel_source(file_name: str) -> str:
 def link_source(file_name: str) -> str:
     """The text of a file of firmware/link/."""
     return (folder("firmware") / "link" / file_name).read_text(encoding="utf-8")
+
+
+@cache
+def templates() -> jinja2.Environment:
+    """What reads templates/; a name in one that has no value is an error.
+
+    There is one, which keeps what it has compiled: that takes longer than all else in printing.
+    """
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder("templates")),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )

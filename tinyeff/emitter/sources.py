@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-import jinja2
-
 import tinyeff
 from tinyeff import resources
 from tinyeff.emitter import naming, tables
@@ -83,15 +81,7 @@ def host_main(manifest: Manifest) -> str:
 
 def render(template: str, view: SimpleNamespace) -> str:
     """A template of templates/ with `m` = view; an unknown name is an error."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(resources.folder("templates")),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    return environment.get_template(template).render(m=view)
+    return resources.templates().get_template(template).render(m=view)
 
 
 def model_view(program: Program, options: EmitOptions) -> SimpleNamespace:

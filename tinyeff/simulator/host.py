@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +29,8 @@ WARNINGS = (
 ).split()
 """The warnings under which all generated code must be clean (gcc and clang)."""
 TIMEOUT_SECONDS = 600
+TRACE = "TINYEFF_TRACE"
+"""What is defined in a build that shows its tensors."""
 
 
 def host_compiler() -> list[str]:
@@ -81,8 +84,10 @@ class HostProgram:
 
     It is built from generated sources with their manifest, or from a program whose sources are
     generated here. `trace` builds with TINYEFF_TRACE; `flags` are added to the compiler's command,
-    for example sanitizers. Raises MissingProgramError where there is no compiler, InternalError
-    with the compiler's output where the generated code does not compile.
+    for example sanitizers. `release` is the release build of the same sources with the same flags:
+    what tracing does not change, weights and kernels, is not compiled anew. Raises
+    MissingProgramError where there is no compiler, InternalError with the compiler's output where
+    the generated code does not compile.
     """
 
     def __init__(
@@ -92,6 +97,7 @@ class HostProgram:
         trace: bool = False,
         flags: tuple[str, ...] = (),
         compiler: tuple[str, ...] = (),
+        release: HostProgram | None = None,
     ) -> None:
         if isinstance(program, Program):
             program = emit(program, EmitOptions("model"))
@@ -100,7 +106,7 @@ class HostProgram:
         self._folder = tempfile.TemporaryDirectory(prefix="tinyeff-", ignore_cleanup_errors=True)
         sources = {**program, "host_main.c": host_main(self.manifest)}
         try:
-            self._build(sources, list(compiler) or host_compiler(), list(flags))
+            self._build(sources, list(compiler) or host_compiler(), list(flags), release)
         except BaseException:
             self.close()
             raise
@@ -118,18 +124,33 @@ class HostProgram:
         """Remove the temporary build."""
         self._folder.cleanup()
 
-    def _build(self, sources: Mapping[str, str], compiler: list[str], flags: list[str]) -> None:
+    def _build(self, sources: Mapping[str, str], compiler: list[str], flags: list[str],
+               release: HostProgram | None) -> None:
         folder = Path(self._folder.name)
         write_sources(folder, sources)
         files = [n for n in sources if n.endswith(".c") and not n.endswith("_example.c")]
-        define = ["-DTINYEFF_TRACE"] if self._trace else []
+        objects = {n: (folder / n).with_suffix(".o") for n in files}
+        if release is not None:
+            built = Path(release._folder.name)
+            objects |= {n: (built / n).with_suffix(".o") for n in files if TRACE not in sources[n]}
+        command = [*compiler, "-std=c11", "-O2", *[f"-D{TRACE}"] * self._trace, *flags]
+
+        def compile_one(name: str) -> None:  # one by one: zig makes one object of several files
+            if not objects[name].exists():
+                self._call([*command, "-c", name, "-o", str(objects[name])])
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(compile_one, files))
         self._binary = folder / ("run.exe" if os.name == "nt" else "run")
-        command = [*compiler, "-std=c11", "-O2", *define, *flags, *files, "-o", str(self._binary)]
+        self._call([*compiler, *flags, *map(str, objects.values()), "-o", str(self._binary)])
+
+    def _call(self, command: list[str]) -> None:
+        """Run a compiler's command."""
         LOG.debug("compiling: %s", " ".join(command))
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False,
-                              timeout=TIMEOUT_SECONDS)
+        done = subprocess.run(command, cwd=self._folder.name, capture_output=True, text=True,
+                              check=False, timeout=TIMEOUT_SECONDS)
         if done.returncode != 0:
-            raise InternalError(f"the generated C does not compile with {compiler[0]}:\n"
+            raise InternalError(f"the generated C does not compile with {command[0]}:\n"
                                 f"{done.stderr[-4000:]}")
         if done.stderr:
             LOG.debug("%s", done.stderr)

@@ -5,18 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import jinja2
-
-from tinyeff.resources import folder
+from tinyeff.resources import folder, templates
 
 
 def render(template: str, **values: Any) -> str:
     """The text of `templates/<template>` with `values`; a value that is missing is an error."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder("templates")), undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
-    )
-    return environment.get_template(template).render(**values)
+    return templates().get_template(template).render(**values)
 
 
 def support_sources() -> dict[str, str]:

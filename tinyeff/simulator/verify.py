@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from tinyeff.emitter import EmitOptions, emit
 from tinyeff.exits import exits_taken, handed_over
 from tinyeff.ir import Array, Graph, Program, Tensor
 from tinyeff.patch_mask import random_masks
@@ -129,8 +130,9 @@ def verify(
         shown = EmulatedProgram(program, cpu, trace=True, compiler=compiler, engine=engine
                                 ) if can_trace(cpu, engine) else None
         return compare(program.graph, inputs, built, shown, progress, oracle)
-    with HostProgram(program, flags=flags) as release, HostProgram(
-        program, trace=True, flags=flags
+    sources = emit(program, EmitOptions("model"))
+    with HostProgram(sources, flags=flags) as release, HostProgram(
+        sources, trace=True, flags=flags, release=release
     ) as traced:
         return compare(program.graph, inputs, release, traced, progress, oracle)
 
