@@ -19,6 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.text import print_table
 from tinyeff.pipeline import Compiled, EmitOptions, compile_model, emit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,12 +85,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", type=Path)
     models = parser.parse_args().models or default_models()
     compile_model(models[0])  # what is loaded once is no model's time
-    rows = [COLUMNS, *(row(model) for model in models)]
-    widths = [max(len(r[c]) for r in rows) for c in range(len(COLUMNS))]
-    for r in rows:
-        cells = [r[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(r[1:], widths[1:],
-                                                                     strict=True))]
-        print("  ".join(cells))
+    print_table("", [COLUMNS, *map(row, models)])
 
 
 if __name__ == "__main__":

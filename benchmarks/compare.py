@@ -63,7 +63,7 @@ def compare(old_path: Path, new_path: Path) -> int:
 
 
 def _print_kinds(old: list[Run], new: list[Run]) -> None:
-    rows = [("kind of operator, all runs", "instructions", "now", "")]
+    rows = [("kind", "instructions", "now", "")]
     before, after = by_title(old), by_title(new)
     for title, layers in after.items():
         x = sum(layer.instructions for layer in before.get(title, []))
@@ -71,4 +71,4 @@ def _print_kinds(old: list[Run], new: list[Run]) -> None:
         if x != y:
             rows.append((title, count(x), count(y), change(x, y)))
     if len(rows) > 1:
-        print_table("", rows)
+        print_table("Kinds of operators, all runs", rows)

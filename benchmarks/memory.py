@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.mobilenet_v2 import mobilenet_v2
+from benchmarks.text import print_table
 from tinyeff import zoo
 from tinyeff.ir import Graph, Limits, Plan
 from tinyeff.pipeline import prepare
@@ -142,13 +143,7 @@ def main() -> None:
     if given.json:
         print(json.dumps({"cpu": given.cpu, "models": [asdict(r) for r in rows]}))
         return
-    table = [COLUMNS, *map(cells, rows)]
-    widths = [max(len(line[c]) for line in table) for c in range(len(COLUMNS) - 1)]
-    for line in table:
-        left, *middle = line[:-1]
-        shown = [left.ljust(widths[0]), *(c.rjust(w) for c, w in zip(middle, widths[1:],
-                                                                     strict=True))]
-        print("  ".join([*shown, line[-1]]))
+    print_table("", [COLUMNS, *map(cells, rows)])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 def print_table(title: str, rows: Sequence[Sequence[str]]) -> None:
     """Rows of cells, the first of them the head; all but the first column on the right."""
     widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
-    print(f"\n{title}\n" if title else "")
+    if title:
+        print(f"\n{title}\n")
     for row in rows:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(
             row[1:], widths[1:], strict=True))]

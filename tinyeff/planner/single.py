@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tinyeff.errors import UnsupportedError, UsageError
 from tinyeff.ir import Graph, Limits, Plan, Target
 from tinyeff.planner.budget import arena_budget
@@ -89,17 +87,18 @@ def _least_work(graph: Graph, target: Target, limits: Limits, budget: int | None
 
 
 def _streamed(graph: Graph, target: Target, limits: Limits, budget: int | None) -> Plan:
-    """Who names the strategy wants it though a plan layer by layer may fit: all the memory is saved
-    that can be without extra MACs, and more than that only where it takes more to fit."""
-    if budget is not None:
-        smallest = plan_stream(graph, target, replace(limits, max_overhead=0))
-        if smallest.arena_bytes <= budget:
-            return smallest
+    """Who names the strategy where a plan layer by layer would fit wants the memory that it saves,
+    so the smallest plan; elsewhere the budget says how small is enough."""
+    whole_image = limits.input_memory != "streamed"
+    if budget is not None and whole_image and (
+            plan_per_layer(graph, target, limits).arena_bytes <= budget):
+        budget = None
     return plan_stream(graph, target, limits, budget)
 
 
 def _patched(graph: Graph, target: Target, limits: Limits, budget: int | None) -> Plan:
-    """Likewise: the fewest extra MACs that save any memory, and fit."""
+    """Likewise a plan that saves memory, but patches cost MACs: the fewest extra ones that do, and
+    fit."""
     if budget is not None:
         budget = min(budget, plan_per_layer(graph, target, limits).arena_bytes - 1)
     return plan_patch(graph, target, limits, budget)
