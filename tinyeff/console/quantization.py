@@ -67,6 +67,10 @@ def report_lines(diagnosis: Diagnosis) -> Iterator[str]:
             else f", same class on {diagnosis.agreement:.2%} of the samples")
     yield (f"against float: {diagnosis.output_snr_db:.1f} dB signal to noise at the output{same} "
            f"({diagnosis.samples} calibration samples)")
+    yield f"done: {diagnosis.recipe}"
+    if diagnosis.trials:
+        others = "; ".join(f"{snr:.1f} dB by {recipe}" for recipe, snr in diagnosis.trials[1:])
+        yield (f"  on samples held back: {diagnosis.trials[0][1]:.1f} dB, against {others}")
     shares = _shares(diagnosis)
     advised = [n for n in diagnosis.ranking if diagnosis.layers[n].advice][:WORST]
     for n in advised:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """From a float graph to an int8 graph, with calibration data.
 
-    prepared -> observe -> equalized -> chosen_rules -> Calibration -> assemble
+    prepared -> compared -> observe -> equalized -> chosen_rules -> Calibration -> assemble
 
 prepared      the float graph in the form in which it is quantized
+compared      recipes tried on samples held back; the rest is done by the best of them
 observe       what values each tensor takes
 equalized     channels of one tensor given similar ranges
 chosen_rules  a range for each tensor, by the error that it causes at the output
-Calibration   weights rounded and biases corrected, operator by operator
+Calibration   weights refitted and rounded and biases corrected, operator by operator
 assemble      the int8 graph
 """
 
@@ -22,7 +23,7 @@ import numpy as np
 
 from tinyeff.errors import UnsupportedError
 from tinyeff.ir import Array, Graph, check_graph
-from tinyeff.quantizer.attempt import Attempt, attempt, best_recipe
+from tinyeff.quantizer.attempt import Attempt, Trial, attempt, compared
 from tinyeff.quantizer.prepared import prepared
 from tinyeff.quantizer.samples import check, collected, warnings
 from tinyeff.quantizer.settings import effort_of
@@ -35,10 +36,14 @@ LOG = logging.getLogger("tinyeff")
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """The int8 graph, how it was made, and what is doubtful about the calibration data."""
+    """The int8 graph, how it was made, and what is doubtful about the calibration data.
+
+    `trials` are the ways that were compared, best first; empty where there was one only.
+    """
 
     graph: Graph
     attempt: Attempt
+    trials: tuple[Trial, ...]
     samples: tuple[Array, ...]
     warnings: tuple[str, ...]
 
@@ -80,11 +85,12 @@ def quantize_and_explain(
     check_graph(plain, "preparing")
     if plain.inputs != () and len(plain.inputs) != len(graph.inputs):
         raise UnsupportedError(f"{graph.source.name}: some of its inputs are not used")
-    recipe = best_recipe(plain, arrays, work, progress)
+    trials = compared(plain, arrays, work, progress)
+    recipe = trials[0].recipe if trials else work.recipes[0]
     made = attempt(plain, recipe, arrays, work, progress)
     check_graph(made.result, "quantizing")
     flatbuffer = serialize(made.result)
     result = parse(flatbuffer, graph.source.name)
     LOG.info("%s: quantized by %s, SHA-256 %s", graph.source.name, recipe,
              hashlib.sha256(flatbuffer).hexdigest())
-    return Quantized(result, made, arrays, tuple(warnings(plain, arrays)))
+    return Quantized(result, made, trials, arrays, tuple(warnings(plain, arrays)))

@@ -123,9 +123,9 @@ class _Assembly:
         return replace(op, inputs=(*inputs, bias))
 
 
-def broken_limits(graph: Graph) -> list[int]:
-    """The outputs of int8 operators whose scales break a limit of their arithmetic."""
+def broken_limits(graph: Graph) -> dict[int, str]:
+    """The outputs of int8 operators that break a limit of their arithmetic, and which."""
     joined = join_float_islands(graph)
-    return [op.outputs[0] for op in joined.ops
-            if joined.tensors[op.outputs[0]].dtype != "float32"
-            and next(iter(operator_of(op.kind).limits(node_of(joined, op))), None) is not None]
+    found = {op.outputs[0]: next(iter(operator_of(op.kind).limits(node_of(joined, op))), None)
+             for op in joined.ops if joined.tensors[op.outputs[0]].dtype != "float32"}
+    return {i: f"{graph.tensors[i].name!r}: {limit}" for i, limit in found.items() if limit}

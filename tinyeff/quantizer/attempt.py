@@ -26,13 +26,14 @@ from tinyeff.quantizer.sensitivity import (
     chosen_rules,
     group_range,
     macs_of,
-    output_error,
     roots,
+    sample_errors,
+    steady_error,
 )
 from tinyeff.quantizer.settings import Effort, Recipe
 
 MOST_DOUBLINGS = 64
-RECIPE_CLEARLY = 0.9
+RECIPE_CLEARLY = 0.95
 """Another recipe than the usual one must have less than this part of its error."""
 LEAST_RUNS = 12
 """Ranges are chosen by the error at the output on so many samples, or not at all."""
@@ -97,21 +98,22 @@ def _within_limits(
 
     That happens where an output hardly varies although its inputs do.
     """
-    how = Rounding(second_order=recipe.second_order)
+    how = Rounding(recipe.second_order, recipe.correct_bias, recipe.refit)
     calibration = Calibration(graph, quants, how)
     calibration.run(samples, progress)
     for _ in range(MOST_DOUBLINGS):
         result = assemble(graph, calibration.quants, calibration.weights)
-        names = {result.tensors[i].name for i in broken_limits(result)}
-        if not names:
+        broken = broken_limits(result)
+        if not broken:
             return result, calibration
+        names = {result.tensors[i].name for i in broken}
         outputs = {groups[i] for i, t in enumerate(graph.tensors)
                    if i in quants and t.name in names}
         calibration.quants = {
             i: replace(q, scales=(2 * q.scale,)) if groups[i] in outputs else q
             for i, q in calibration.quants.items()}
-    raise UnsupportedError(f"{graph.source.name}: no scales hold the results of "
-                           f"{', '.join(sorted(names))}")
+    raise UnsupportedError(f"{graph.source.name}: in int8, with whatever scale, "
+                           f"{'; '.join(sorted(broken.values()))}")
 
 
 def floats(graph: Graph, samples: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -133,22 +135,43 @@ def int8_outputs(graph: Graph, samples: tuple[Array, ...]) -> tuple[Array, ...]:
                  for values, t in zip(found, tensors, strict=True))
 
 
-def best_recipe(
+@dataclass(frozen=True)
+class Trial:
+    """A recipe on samples held back: `error` at the outputs, relative to their power."""
+
+    recipe: Recipe
+    error: float
+
+
+def compared(
     graph: Graph, samples: tuple[Array, ...], effort: Effort, progress: Progress
-) -> Recipe:
-    """The recipe with the least error at the outputs, on every second sample, held back from it."""
+) -> tuple[Trial, ...]:
+    """The effort's recipes made with every second sample and tried on the others, best first.
+
+    The usual recipe, the first, stands first unless another is clearly better. Where one recipe
+    is all there is, or too few samples are, nothing is compared: the result is empty.
+    """
     if len(effort.recipes) == 1 or len(samples[0]) < 4:
-        return effort.recipes[0]
+        return ()
     first, second = (tuple(s[start::2] for s in samples) for start in (0, 1))
     plain, classes = before_squashing(graph)
     expected = floats(plain, second)
-    errors = []
-    # Where only the rest is compared, ranges need no search yet.
-    same = len({recipe.method for recipe in effort.recipes}) == 1
-    work = replace(effort, search_samples=0) if same else effort
-    for recipe in effort.recipes:
+
+    def trial(recipe: Recipe, work: Effort) -> Trial:
         made = attempt(graph, recipe, first, work, progress)
         found = int8_outputs(before_squashing(made.result)[0], second)
-        errors.append(output_error(found, expected, classes))
-    errors[0] *= RECIPE_CLEARLY  # the usual recipe, unless another is clearly better
-    return effort.recipes[int(np.argmin(errors))]
+        return Trial(recipe, steady_error(sample_errors(found, expected, classes)))
+
+    unsearched = replace(effort, search_samples=0)  # ranges alone are compared below
+    trials = _ranked([trial(recipe, unsearched) for recipe in effort.recipes])
+    best = trials[0].recipe
+    if effort.confirmed and best.method == AUTO:
+        searched = trial(best, effort)
+        simple = trial(replace(best, method="minmax"), effort)
+        trials = _ranked([searched, simple, *trials[1:]])
+    return tuple(trials)
+
+
+def _ranked(trials: list[Trial]) -> list[Trial]:
+    usual = trials[0]
+    return sorted(trials, key=lambda t: t.error * (RECIPE_CLEARLY if t is usual else 1))

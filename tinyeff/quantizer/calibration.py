@@ -18,6 +18,7 @@ from tinyeff.ops.operator import node_of
 from tinyeff.quantizer import products, rounding
 from tinyeff.quantizer.assembly import Weights
 from tinyeff.quantizer.execution import Part, Values
+from tinyeff.quantizer.refitting import refitted
 from tinyeff.quantizer.scales import constant_quant, fake
 
 BIAS_STEPS = 2.0**29
@@ -33,6 +34,7 @@ class Rounding:
 
     second_order: bool = True
     correct_bias: bool = True
+    refit: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +107,7 @@ class Calibration:
         low, high = ACTIVATIONS[op.attrs.activation]
         linear = replace(op, attrs=replace(op.attrs, activation="none"))
         (before,) = Part(self.graph, (linear,), op.outputs).run(plain)
-        weights = self._round(linear, coarse[source])
+        weights = self._round(linear, plain[source], coarse[source])
         changed = self.with_weights(linear, weights)
         (after,) = Part(changed, (linear,), op.outputs).run(coarse)
         if self.how.correct_bias:
@@ -117,8 +119,8 @@ class Calibration:
         plain[output] = np.clip(before, low, high)
         coarse[output] = self._rounded(output, np.clip(after, low, high), plain[output])
 
-    def _round(self, op: Op, x: Array) -> Weights:
-        """Weights of an operator without activation whose input is `x`."""
+    def _round(self, op: Op, plain: Array, x: Array) -> Weights:
+        """Weights of an operator without activation whose input is `x` instead of `plain`."""
         node, known = node_of(self.graph, op), operator_of(op.kind)
         tensor, bias = node.input(1), self._bias(op)
         assert tensor.data is not None
@@ -131,6 +133,10 @@ class Calibration:
                 and grouped.shape[2] <= rounding.MAX_DEPTH):
             positions = products.positions_of(op.kind, node, len(x), np.random.default_rng(0))
             inputs = products.patches(op.kind, node, x, positions)
+            if self.how.refit:
+                wanted = products.patches(op.kind, node, plain, positions)
+                per_sample = node.output.elements // node.output.channels
+                grouped = refitted(grouped, wanted, inputs, positions // per_sample)
             hessian = rounding.hessian_of(inputs, self.how.correct_bias)
         values, scales = rounding.rounded(grouped, least, hessian)
         return Weights(products.from_groups(op.kind, values, tensor.shape).astype(np.int8),

@@ -66,7 +66,9 @@ class Diagnosis:
     """`layers` in the order of the model, model inputs first; `ranking` their places, worst first.
 
     `output_snr_db` is of the int8 model against the float one, on the calibration samples,
-    `agreement` the part of them with the same largest output (None without classes).
+    `agreement` the part of them with the same largest output (None without classes). `recipe` says
+    what was done; `trials` are the ways that were compared, best first, each with its
+    signal-to-noise ratio on samples held back.
     """
 
     layers: tuple[Layer, ...]
@@ -74,9 +76,8 @@ class Diagnosis:
     output_snr_db: float
     agreement: float | None
     samples: int
-    method: str
-    equalization: float
-    second_order: bool
+    recipe: str
+    trials: tuple[tuple[str, float], ...]
     warnings: tuple[str, ...]
 
 
@@ -103,9 +104,9 @@ def diagnose(
     snr = decibels(power, error)
     advised = tuple(replace(layer, advice=_advice(made, layer, whole, snr)) for layer in layers)
     ranking = tuple(sorted(range(len(layers)), key=lambda n: -layers[n].error))
-    r = made.recipe
-    return Diagnosis(advised, ranking, snr, agreement, len(quantized.samples[0]), r.method,
-                     r.equalization, r.second_order, quantized.warnings)
+    trials = tuple((str(t.recipe), decibels(1.0, t.error)) for t in quantized.trials)
+    return Diagnosis(advised, ranking, snr, agreement, len(quantized.samples[0]),
+                     str(made.recipe), trials, quantized.warnings)
 
 
 def decibels(power: float, error: float) -> float:

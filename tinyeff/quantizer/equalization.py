@@ -183,9 +183,6 @@ def equalized(graph: Graph, seen: dict[int, Observation], strength: float) -> Gr
     most = _most_by_weights(graph, channels, factors, active)
     factors = np.where(active, np.minimum(factors, np.maximum(most, 1.0)), most ** strength)
     factors = np.where(channels.blocked[channels.parent], 1.0, factors)
-    # Powers of two change no bit of the float weights' mantissas.
-    factors = np.exp2(np.round(np.log2(factors)))
-    factors = np.where(factors * part > 1.0, factors / 2, factors)
     return with_factors(graph, channels, factors)
 
 

@@ -30,20 +30,36 @@ FOLDS = 4
 Progress = Callable[[int, int], None]
 
 
-def output_error(
+def sample_errors(
     found: tuple[Array, ...], expected: tuple[Array, ...], classes: tuple[bool, ...]
-) -> float:
-    """The mean squared error of all outputs, each relative to its mean square.
+) -> Array:
+    """For each sample the mean squared error of all outputs, each relative to its mean square.
 
     Where `classes` says that an output goes into a SOFTMAX, that of `softened` values.
     """
-    total = 0.0
+    total = np.zeros(len(expected[0]))
     for a, b, squashed in zip(found, expected, classes, strict=True):
         a, b = (softened(a, b), softened(b, b)) if squashed else (a, b)
         power = float(np.square(b, dtype=np.float64).mean())
-        error = float(np.square(a.astype(np.float64) - b).mean())
+        error = np.square(a.astype(np.float64) - b).reshape(len(b), -1).mean(1)
         total += error / power if power > 0 else error
     return total
+
+
+def output_error(
+    found: tuple[Array, ...], expected: tuple[Array, ...], classes: tuple[bool, ...]
+) -> float:
+    """The mean of `sample_errors`."""
+    return float(sample_errors(found, expected, classes).mean())
+
+
+def steady_error(errors: Array) -> float:
+    """The mean of the errors of samples, so that none decides alone.
+
+    It is the geometric mean of that of all samples and of that without the worst.
+    """
+    rest = np.delete(errors, errors.argmax()) if len(errors) > 1 else errors
+    return float(np.sqrt(errors.mean() * rest.mean()))
 
 
 def softened(values: Array, expected: Array) -> Array:
