@@ -13,7 +13,7 @@ from rich.table import Table
 
 from tinyeff.console.report import SCHEMA_VERSION
 from tinyeff.errors import UsageError
-from tinyeff.quantizer.diagnosis import Diagnosis, Layer
+from tinyeff.quantizer.diagnosis import EXACT_DB, Diagnosis, Layer
 
 REPORTS = (".html", ".json")
 LONGEST = 40
@@ -67,10 +67,11 @@ def report_lines(diagnosis: Diagnosis) -> Iterator[str]:
             else f", same class on {diagnosis.agreement:.2%} of the samples")
     yield (f"against float: {diagnosis.output_snr_db:.1f} dB signal to noise at the output{same} "
            f"({diagnosis.samples} calibration samples)")
-    yield f"done: {diagnosis.recipe}"
+    yield f"chosen: {diagnosis.recipe}"
     if diagnosis.trials:
         others = "; ".join(f"{snr:.1f} dB by {recipe}" for recipe, snr in diagnosis.trials[1:])
-        yield (f"  on samples held back: {diagnosis.trials[0][1]:.1f} dB, against {others}")
+        yield (f"  on samples held back: {diagnosis.trials[0][1]:.1f} dB, against {others} "
+               "(the usual way is kept unless another is clearly better)")
     shares = _shares(diagnosis)
     advised = [n for n in diagnosis.ranking if diagnosis.layers[n].advice][:WORST]
     for n in advised:
@@ -101,8 +102,12 @@ def report_table(diagnosis: Diagnosis) -> Table:
 
 def _cells(layer: Layer) -> tuple[str, ...]:
     return (str(layer.number), layer.kind, f"{layer.low:.4g} to {layer.high:.4g}", layer.rule,
-            f"{layer.snr_db:.1f}", f"{layer.saturated:.2%}",
+            _decibels(layer), f"{layer.saturated:.2%}",
             f"{layer.effective_channels}/{layer.channels}")
+
+
+def _decibels(layer: Layer) -> str:
+    return "exact" if layer.snr_db >= EXACT_DB else f"{layer.snr_db:.1f}"
 
 
 def report_page(model: str, diagnosis: Diagnosis) -> str:
@@ -116,16 +121,16 @@ def report_page(model: str, diagnosis: Diagnosis) -> str:
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     shares = _shares(diagnosis)
     rows = [{"layer": layer, "share": share, "rank": diagnosis.ranking.index(layer.number) + 1,
-             "cells": _cells(layer)}
+             "cells": _cells(layer), "name": _short(layer.name)}
             for layer, share in zip(diagnosis.layers, shares, strict=True)]
     largest = max(shares, default=0.0) or 1.0
-    highest = max((row.snr_db for row in diagnosis.layers), default=1.0)
+    highest = max((row.snr_db for row in diagnosis.layers if row.snr_db < EXACT_DB), default=1.0)
     plots = [
         _plot("Part of the error at the output", "weights dark, activations light", [
             (layer.weight_error / (layer.error or 1) * share / largest, share / largest,
              f"{share:.1%}") for layer, share in zip(diagnosis.layers, shares, strict=True)]),
         _plot("Signal to noise against float, dB", "everything before it quantized too", [
-            (0.0, max(layer.snr_db, 0.0) / max(highest, 1.0), f"{layer.snr_db:.1f}")
+            (0.0, min(max(layer.snr_db, 0.0) / max(highest, 1.0), 1.0), _decibels(layer))
             for layer in diagnosis.layers]),
         _plot("Channels that use 16 steps or more", "of all channels", [
             (0.0, layer.effective_channels / max(layer.channels, 1),

@@ -23,6 +23,8 @@ USEFUL_STEPS = 16
 MUCH_CUT_OFF = 0.01
 LARGE_SHARE = 0.1
 """Of the whole error at the output: layers below are not worth a change."""
+EXACT_DB = 200.0
+"""The signal-to-noise ratio that stands for no error at all."""
 FINE_DB = 40.0
 """With a signal-to-noise ratio above this at the output there is nothing to repair."""
 SPREAD_WEIGHTS = 12.0
@@ -110,10 +112,10 @@ def diagnose(
 
 
 def decibels(power: float, error: float) -> float:
-    """10 log10(power / error), within -200 and 200."""
+    """10 log10(power / error), within -EXACT_DB and EXACT_DB."""
     if error <= 0 or power <= 0:
-        return 200.0 if error <= 0 else -200.0
-    return min(max(10 * math.log10(power / error), -200.0), 200.0)
+        return EXACT_DB if error <= 0 else -EXACT_DB
+    return min(max(10 * math.log10(power / error), -EXACT_DB), EXACT_DB)
 
 
 def _layer(made: Attempt, search: Search, index: int, kind: str, number: int) -> Layer:
@@ -163,6 +165,9 @@ def _advice(made: Attempt, layer: Layer, whole: float, snr: float) -> str:
         return ""
     if layer.weight_error > layer.activation_error:
         return _weight_advice(made, layer)
+    if layer.kind == "INPUT":
+        return ("8 bits are coarse for this input: training with inputs rounded to 8 bits makes "
+                "the model stand that")
     if layer.saturated > MUCH_CUT_OFF:
         return (f"its range cuts off {layer.saturated:.1%} of the values: try --method minmax, or "
                 "more calibration samples")
