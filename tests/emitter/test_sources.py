@@ -10,11 +10,16 @@ import pytest
 
 from tests.emitter.graphs import GRAPHS, chain, inputs_of, program_of
 from tests.shared import needs
+from tinyeff.data import random_inputs
 from tinyeff.emitter import MANIFEST, EmitOptions, emit
 from tinyeff.emitter.sources import sha256
 from tinyeff.errors import UnsupportedError
-from tinyeff.ir import Limits, Target
+from tinyeff.ir import Graph, Limits, Target
+from tinyeff.ops.batch_matmul import BatchMatmulAttrs
+from tinyeff.ops.build import GraphBuilder
+from tinyeff.ops.softmax import SoftmaxAttrs
 from tinyeff.pipeline import compile_graph
+from tinyeff.reader.flatbuffer import with_flatbuffer
 from tinyeff.simulator.host import WARNINGS, HostProgram, write_sources
 from tinyeff.simulator.verify import verify
 
@@ -28,6 +33,24 @@ def test_generated_code_is_exact_under_sanitizers_and_warnings(name: str, memory
     result = verify(program_of(graph, memory), inputs_of(graph), flags=(*WARNINGS, *SANITIZERS))
     assert result.exact, result.difference
     assert result.tensors == len(graph.ops)
+
+
+def attention(pixels: int) -> Graph:
+    """Of each pixel a sum over all, weighted by SOFTMAX: products with matrices read whole."""
+    g = GraphBuilder("attention")
+    query, key, value = (g.input(s, 0.05, 4) for s in (
+        (1, 2, pixels, 4), (1, 2, 4, pixels), (1, 2, pixels, 4)))
+    x = g.op("BATCH_MATMUL", [query, key], BatchMatmulAttrs(), 0.1, -2)
+    x = g.op("SOFTMAX", [x], SoftmaxAttrs(), 1 / 256, -128)
+    return with_flatbuffer(g.graph(g.op("BATCH_MATMUL", [x, value], BatchMatmulAttrs(), 0.02, 3)))
+
+
+def test_a_matrix_read_whole_beside_an_operand_of_which_a_few_columns_are_held() -> None:
+    graph = attention(16)
+    program = compile_graph(graph, Target(), Limits(strategy="stream")).program
+    assert any(0 < group.tile_pixels < group.pixels for group in program.groups)
+    result = verify(program, random_inputs(graph, 0), flags=(*WARNINGS, *SANITIZERS))
+    assert result.exact, result.difference
 
 
 def test_verify_names_the_first_wrong_tensor() -> None:

@@ -314,7 +314,7 @@ typedef struct {
 enum {
     WINDOW_DIVISOR = 1, /* more than 1 where several output rows need the same row */
     WINDOW_X_COUNT = 1, /* columns likewise, where a stage of the same group computes them */
-    WINDOW_X_STEP = 1, /* from output column to output column */
+    WINDOW_X_STEP = 1, /* from output column to output column; 0: all need the same */
     WINDOW_X_OFFSET = 0, /* before column 0 is negative */
 };
 
@@ -595,8 +595,7 @@ static void run_rows(const te_stage *s, const memories *m, const tile *tiles, co
         int32_t n = 0;
         for (int32_t i = 0; i < s->n_inputs; i++) {
             const te_window *w = &windows[ins[i].window];
-            const int32_t pixels = places[ins[i].place].pixels;
-            const int32_t column = pixels == 1 ? 0 : in_x0 - origin_of(&ins[i], m, tiles);
+            const int32_t column = WINDOW_X_STEP == 0 ? 0 : in_x0 - origin_of(&ins[i], m, tiles);
             const int32_t end = w->count + input_first(w, y + n_rows - 1);
             for (int32_t row = input_first(w, y); row < end; row++) {
                 in_rows[n++] = input_row(&ins[i], m, row, column);

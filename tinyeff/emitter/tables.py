@@ -36,7 +36,7 @@ WINDOW = (
     Column("offset", "before row 0 is negative"),
     Column("divisor", "more than 1 where several output rows need the same row"),
     Column("x_count", "columns likewise, where a stage of the same group computes them"),
-    Column("x_step", "from output column to output column"),
+    Column("x_step", "from output column to output column; 0: all need the same"),
     Column("x_offset", "before column 0 is negative"),
 )
 INPUT = (
@@ -158,7 +158,7 @@ class Tables:
         self._program, self._memories = program, memories(program)
         self._places, self._windows, self._kernels = Pool(), Pool(), Pool()
         self.traced = [a.tensor for step in program.steps for a in step.outputs]
-        inputs = [self._input(a) for step in program.steps for a in step.inputs]
+        inputs = [self._input(a, len(step.inputs)) for step in program.steps for a in step.inputs]
         outputs = [self._output(a) for step in program.steps for a in step.outputs]
         self.stage = Table("stage", "stages", STAGE, self._stages())
         self.need = Table("need", "needs", NEED, self._needs())
@@ -209,8 +209,11 @@ class Tables:
             count=rows.count, step=rows.step, offset=rows.offset, divisor=rows.divisor,
             x_count=columns.count, x_step=columns.step, x_offset=columns.offset)
 
-    def _input(self, a: Access) -> Row:
-        columns = a.columns if a.producer >= 0 and a.striped < 0 else Window()
+    def _input(self, a: Access, n_inputs: int) -> Row:
+        columns = a.columns
+        if a.producer < 0 or a.striped >= 0:
+            # It is held: all that matters is whether its columns move with those of other inputs.
+            columns = Window(step=int(n_inputs == 1 or columns.step != 0))
         if columns.divisor != 1:
             raise InternalError(f"the columns of tensor {a.tensor} are stretched within a group; "
                                 "the generated loops cannot do that")
