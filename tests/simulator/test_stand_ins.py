@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from tests.reader.damage import changed
 from tests.reader.old_files import as_uint8
 from tests.shared import CHECKOUT
 from tinyeff.errors import ModelFileError
@@ -23,6 +24,7 @@ from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.mean import MeanAttrs
 from tinyeff.ops.pointwise_table import PointwiseAttrs
 from tinyeff.ops.softmax import SoftmaxAttrs
+from tinyeff.ops.tile import TileAttrs
 from tinyeff.reader.flatbuffer import serialize
 from tinyeff.simulator import litert
 from tinyeff.simulator.litert import Reference
@@ -145,6 +147,33 @@ def test_softmax_of_many_channels(channels: int, scale: float, dtype: str) -> No
     reference = Reference(data)
     reference.run((x,))
     np.testing.assert_array_equal(as_int8(reference.tensor(1)), wanted)
+
+
+def test_a_version_that_the_reference_kernels_are_not_registered_for() -> None:
+    g = GraphBuilder("tile")
+    multiples = (1, 3)
+    x = g.input((1, 4), 0.1)
+    graph = g.graph(g.op("TILE", [x, g.constant(np.array(multiples, np.int32))],
+                         TileAttrs(multiples), like=x))
+    data = changed(lambda model: setattr(model.operatorCodes[0], "version", 3), serialize(graph))
+    with pytest.raises(ValueError, match="opcode 'TILE' version '3'"):
+        litert._load(data)  # where this fails, LiteRT has learnt it
+    reference, values = Reference(data), np.array([[1, -2, 3, 4]], np.int8)
+    reference.run((values,))
+    assert reference.tensor(graph.outputs[0]).tolist() == [[1, -2, 3, 4] * 3]
+
+
+def test_names_that_are_not_utf8() -> None:
+    graph = chain(0.03)
+
+    def rename(model: Any) -> None:
+        model.subgraphs[0].tensors[0].name = b"\xff\xfe"
+
+    reference = Reference(changed(rename, serialize(graph)))
+    x = np.arange(-128, 128).astype(np.int8).reshape(1, 16, 4, 4)
+    reference.run((x,))
+    index = graph.outputs[0]
+    np.testing.assert_array_equal(reference.tensor(index), evaluate(graph, (x,))[index])
 
 
 @pytest.mark.slow

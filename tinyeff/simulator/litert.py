@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyeff.errors import ModelFileError
 from tinyeff.ir import Array
-from tinyeff.simulator.stand_ins import needs_stand_ins, with_stand_ins
+from tinyeff.simulator.stand_ins import needs_stand_ins, with_older_versions, with_stand_ins
 
 
 class Reference:
@@ -53,9 +53,9 @@ def _interpreter(flatbuffer: bytes) -> Any:
         interpreter = _load(flatbuffer)
         complete = not needs_stand_ins(flatbuffer)
     except ValueError as error:
-        if "opcode 'ELU'" not in str(error):
+        if "Didn't find op" not in str(error):
             raise
-        complete = False
+        flatbuffer, complete = with_older_versions(flatbuffer), False
     if not complete:
         interpreter = _load(with_stand_ins(flatbuffer))
     interpreter.allocate_tensors()

@@ -10,6 +10,9 @@ SUM     of int8 takes the values for uint8. What it means is what it computes in
         QUANTIZE to uint8, SUM, QUANTIZE to int8.
 SOFTMAX of 512 channels and more ends the process on some inputs, which are kept from it: see
         `wide_softmax`.
+
+Converters write versions of operators that only LiteRT's other kernels are registered for, such as
+TILE 3 for int8, and names that are not UTF-8, which its Python does not take.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tinyeff.ir import Array
+from tinyeff.ops import registry
 from tinyeff.simulator.file_objects import (
     new_code,
     new_constant,
@@ -40,11 +44,13 @@ VALUES: Array = np.arange(-128, 128).astype(np.int8)
 
 
 def needs_stand_ins(flatbuffer: bytes) -> bool:
-    """True where the model, which LiteRT has read, has one of these operators."""
+    """True where the model, which LiteRT has read, has one of these operators or names."""
     model = schema.Model.GetRootAsModel(flatbuffer, 0)
     codes = (model.OperatorCodes(i) for i in range(model.OperatorCodesLength()))
     kinds = [max(c.BuiltinCode(), c.DeprecatedBuiltinCode()) for c in codes]
     graph = model.Subgraphs(0)
+    if not all(map(_is_utf8, (graph.Tensors(i).Name() for i in range(graph.TensorsLength())))):
+        return True
     for op in (graph.Operators(i) for i in range(graph.OperatorsLength())):
         kind = kinds[op.OpcodeIndex()]
         if kind in STAND_INS:
@@ -57,6 +63,20 @@ def needs_stand_ins(flatbuffer: bytes) -> bool:
 def _stands_in(kind: int, dtype: int, shape: Any) -> bool:
     """True for an operator of STAND_INS whose first input is like this."""
     return can_end_the_process(dtype, shape) if kind == SOFTMAX else dtype == INT8
+
+
+def _is_utf8(name: bytes | None) -> bool:
+    return name is None or name.decode("utf-8", "replace").encode() == name
+
+
+def with_older_versions(flatbuffer: bytes) -> bytes:
+    """The model with each operator in a version that LiteRT's reference kernels are known by."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(flatbuffer, 0))
+    known = {getattr(schema.BuiltinOperator, k): op.version for k, op in registry().items()}
+    for code in model.operatorCodes:
+        number = max(code.builtinCode, code.deprecatedBuiltinCode)
+        code.version = min(code.version, known.get(number, code.version))
+    return packed(model)
 
 
 def with_stand_ins(flatbuffer: bytes) -> bytes:
@@ -73,6 +93,9 @@ def with_stand_ins(flatbuffer: bytes) -> bytes:
         else:
             operators.append(op)
     graph.operators = operators
+    for tensor in graph.tensors:
+        if isinstance(tensor.name, bytes):
+            tensor.name = tensor.name.decode("utf-8", "replace")
     used = {op.opcodeIndex for op in operators}
     for number, kind in enumerate(kinds):
         if kind == ELU and number not in used:
