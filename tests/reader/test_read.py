@@ -266,6 +266,14 @@ def test_a_model_without_operators_is_refused() -> None:
     assert error.value.items[0].reason == "it has no operators"
 
 
+def test_a_model_without_outputs_is_refused() -> None:
+    def no_outputs(model: Any) -> None:
+        model.subgraphs[0].outputs = int32()
+
+    assert [reason for _, _, reason in items_of(changed(no_outputs))] == [
+        "it has no outputs, so it computes nothing"]
+
+
 def test_operators_on_constants_alone_are_refused() -> None:
     def dense_of_weights(model: Any) -> None:
         g = model.subgraphs[0]

@@ -99,7 +99,9 @@ def findings(graph: Graph) -> tuple[Item, ...]:
     for op in graph.ops:
         kind = op.attrs.kind if isinstance(op.attrs, Refused) else op.kind
         items += [Item(kind, op.name, reason) for reason in _reasons(graph, op, mixed)]
-    if not graph.ops:
+    if not graph.outputs:
+        items.append(Item("model", graph.source.name, "it has no outputs, so it computes nothing"))
+    elif not graph.ops:
         items.append(Item("model", graph.source.name, "it has no operators"))
     # Sizes that follow from what is refused anyway say nothing more.
     return tuple(items or _size_findings(graph))
