@@ -25,7 +25,8 @@ def job(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
 
     reports = {name: _measured(_block(**kind), folder) for name, kind in task["blocks"].items()}
     by_hand = {"zero_padding": _zero_padding, "sequential": _sequential, "shared": _shared,
-               "not_linear": _not_linear}
+               "not_linear": _not_linear, "difference": _difference,
+               "transition": _transition}
     return {**reports, **{name: _measured(make(layers), folder) for name, make in by_hand.items()}}
 
 
@@ -76,6 +77,30 @@ def _not_linear(layers: Any) -> Any:
     y = layers.Conv2D(4, 3, padding="same", activation="relu")(x)
     y = layers.BatchNormalization()(y)
     return keras.Model(x, layers.Add()([x, y]))
+
+
+def _difference(layers: Any) -> Any:
+    """FastViT's mixer: branches less the normalized map, scaled, added to the map itself."""
+    import keras
+
+    x = keras.Input((6, 6, 4))
+    y = layers.ReLU()(x)
+    branches = [layers.BatchNormalization()(layers.DepthwiseConv2D(k, padding="same")(y))
+                for k in (3, 1)]
+    mixed = layers.Add()([*branches, layers.BatchNormalization()(y)])
+    mixed = layers.Subtract()([mixed, layers.BatchNormalization()(y)])
+    start = keras.initializers.Constant(0.5)
+    scaled = layers.DepthwiseConv2D(1, use_bias=False, depthwise_initializer=start)(mixed)
+    return keras.Model(x, layers.ReLU()(layers.Add()([y, scaled])))
+
+
+def _transition(layers: Any) -> Any:
+    """DenseNet's: a 1x1 convolution, then means of windows."""
+    import keras
+
+    x = keras.Input((6, 6, 4))
+    y = layers.Conv2D(4, 1, use_bias=False)(layers.ReLU()(x))
+    return keras.Model(x, layers.ReLU()(layers.AveragePooling2D()(y)))
 
 
 def _measured(model: Any, folder: Path) -> dict[str, Any]:

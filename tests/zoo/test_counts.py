@@ -8,6 +8,7 @@ counts.csv holds these numbers; an empty field was not counted. MACs are those o
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 from tests.shared import needs, shared_path
 from tinyeff import zoo
 from tinyeff.errors import UsageError
+from tinyeff.zoo import layers as kinds
 from tinyeff.zoo.catalog import CATALOG
 
 with (Path(__file__).parent / "counts.csv").open(newline="", encoding="utf-8") as file:
@@ -44,6 +46,18 @@ def test_every_family_was_counted_but_for_those_without_published_counts() -> No
     assert {a.family for a in CATALOG.values()} - counted == {
         "MLPerf Tiny", "NIN", "Shift", "Adder", "ADSCNet", "Octave", "Big-little", "ExpandNet",
         "PSPNet", "FPN", "SSDLite", "YOLO", "BranchyNet", "MSDNet"}
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_deployed_nothing_is_left_that_the_convolution_before_it_takes_in(name: str) -> None:
+    network = zoo.network(name, deployed=True)
+    readers = Counter(i for layer in network.layers for i in layer.inputs)
+    left = [type(layer.kind).__name__ for layer in network.layers
+            if isinstance(layer.kind, kinds.Norm | kinds.ChannelScale)
+            and readers[layer.inputs[0]] == 1
+            and isinstance(network.layers[layer.inputs[0]].kind,
+                           kinds.Conv | kinds.Depthwise | kinds.Dense)]
+    assert not left
 
 
 @pytest.mark.parametrize(("name", "macs"), [

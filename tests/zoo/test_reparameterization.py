@@ -82,6 +82,18 @@ def test_what_is_not_linear_stays(reports: dict[str, Any]) -> None:
     assert sorted(report["before"]) == sorted(report["after"])
 
 
+def test_a_difference_is_part_of_the_one_convolution(reports: dict[str, Any]) -> None:
+    report = reports["difference"]
+    assert close(report)
+    assert report["after"] == ["InputLayer", "ReLU", "DepthwiseConv2D", "ReLU"]
+
+
+def test_a_convolution_before_a_pooling_does_not_grow(reports: dict[str, Any]) -> None:
+    report = reports["transition"]
+    assert close(report)
+    assert report["after"] == report["before"]
+
+
 @pytest.mark.parametrize(("size", "reach", "stride", "total"), [
     (8, 3, 1, 2), (8, 3, 2, 1), (7, 3, 2, 2), (8, 1, 2, 0), (5, 7, 2, 6)])
 def test_same_padding_is_that_of_tensorflow(size: int, reach: int, stride: int, total: int) -> None:

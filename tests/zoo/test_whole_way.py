@@ -120,6 +120,16 @@ SECOND: tuple[Case, ...] = (
     ("yolo_mobilenet_v2", {**SMALL, "resolution": 64}),
     ("branchy_resnet_8", {"resolution": 16}),
     ("msdnet_small", {"resolution": 16}),
+    ("resnet_50_v2_keras", TINY),
+    ("xception_41", {**TINY, "resolution": 71}),
+    ("pnasnet_5_large", {"width": 0.05, "resolution": 71, "classes": 4}),
+    ("efficientnet_v2_b0", SMALL),
+    ("fbnet_v3_b", SMALL),
+    ("tinynet_e", {**SMALL, "resolution": 64}),
+    ("fastvit_t8", {**SMALL, "resolution": 64}),
+    ("fastvit_sa12", {**SMALL, "width": 0.5, "resolution": 64}),
+    ("efficientvit_b0", {**SMALL, "resolution": 64}),
+    ("nextvit_small", {**SMALL, "resolution": 64}),
 )
 """The networks of the second half: classic ones, dense prediction, overparameterized ones."""
 
@@ -129,7 +139,9 @@ REDUNDANT = ("mcunetv2_large", "mcunetv2_mbv2_rd", "yolo_mobilenet_v2")
 COMPARABLE: dict[str, tuple[str, ...]] = {
     "mixnet_s": ("per-layer",), "branchy_resnet_8": ("per-layer",), "msdnet_small": (),
     "efficientformer_v2_s0": (), "octave_resnet_small": (), "big_little_small": (),
-    "fpn_resnet_18": ()}
+    "fpn_resnet_18": (), "xception": ("stream",), "cspresnet_50": ("stream",), "nasnet_mobile": (),
+    "resnet_50_v2_keras": (), "xception_41": (), "pnasnet_5_large": (), "shiftnet_20": (),
+    "active_shiftnet_20": ("per-layer",)}
 """Where the converter puts parallel branches into another order: plans that do not depend on it."""
 
 STRATEGIES = ("per-layer", "patch", "stream")

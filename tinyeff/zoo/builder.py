@@ -41,6 +41,7 @@ class Builder:
         divisor: int = 8, deployed: bool = False,
     ) -> None:
         self.layers: list[Layer] = []
+        self._made: dict[tuple[Kind, tuple[int, ...]], int] = {}
         self.classes, self.activation, self.deployed = classes, activation, deployed
         self.scale, self.depth, self.divisor = scale, depth, divisor
         self.nominal = shape[-1]
@@ -53,9 +54,12 @@ class Builder:
         return Network(name, tuple(self.layers), tuple(self.outputs))
 
     def add(self, kind: Kind, *inputs: int) -> int:
-        """Append a layer of any kind."""
-        shape = kind.output_shape(tuple(self.layers[i].shape for i in inputs))
-        self.layers.append(Layer(kind, inputs, shape))
+        """Append a layer of any kind; one that trains nothing is not made twice of the same."""
+        shapes = tuple(self.layers[i].shape for i in inputs)
+        if not kind.parameters(shapes) and (kind, inputs) in self._made:
+            return self._made[kind, inputs]
+        self.layers.append(Layer(kind, inputs, kind.output_shape(shapes)))
+        self._made[kind, inputs] = len(self.layers) - 1
         return len(self.layers) - 1
 
     def shape(self, x: int) -> Shape:
@@ -84,6 +88,8 @@ class Builder:
     def act(self, x: int, function: str | None = None) -> int:
         """The activation called `function`, the table's own where it is None, none where "none"."""
         function = self.activation if function is None else function
+        if function == "relu" and self.layers[x].kind == kinds.Activation("relu"):
+            return x  # a second one changes nothing
         return x if function == "none" else self.add(kinds.Activation(function), x)
 
     def conv(

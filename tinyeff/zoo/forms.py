@@ -25,9 +25,10 @@ class Form:
     a fully connected layer, its kernel (1, 1, in, out). A form of no `parts` convolutions is the
     tensor itself, scaled and shifted per channel: its kernel is a diagonal with groups = channels.
 
-    `cost` are the multiply-accumulates per output pixel of the layers that it stands for. `through`
-    is the same tensor as a convolution of an earlier one, where the source is a convolution itself;
-    it is `narrow` where the tensor between them has fewer channels than either end.
+    `cost` are the multiply-accumulates per output pixel of the layers that it stands for, `weights`
+    the elements of their kernels. `through` is the same tensor as a convolution of an earlier one,
+    where the source is a convolution itself; it is `narrow` where the tensor between them has fewer
+    channels than either end.
     """
 
     source: int
@@ -42,6 +43,7 @@ class Form:
     changed: bool = False
     name: str = ""
     cost: float = 0.0
+    weights: int = 0
     through: Form | None = None
     narrow: bool = False
 
@@ -54,6 +56,11 @@ class Form:
     def is_worth_it(self) -> bool:
         """Whether the one convolution costs no more than what it replaces."""
         return self.own_cost <= self.cost
+
+    @property
+    def is_larger(self) -> bool:
+        """Whether the one convolution has more weights than what it replaces."""
+        return self.kernel.size > self.weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +103,7 @@ def sum_of(forms: list[Form]) -> Form | None:
     if total is None:
         return None
     return replace(total, parts=sum(f.parts for f in forms), changed=True, through=None,
-                   cost=sum(f.cost for f in forms))
+                   cost=sum(f.cost for f in forms), weights=sum(f.weights for f in forms))
 
 
 def scaled(form: Form, scale: Array, shift: Array) -> Form:
@@ -134,7 +141,7 @@ def composed(before: Form, form: Form) -> Form | None:
         form, source=before.source, kernel=kernel, bias=bias, groups=groups,
         stride=stride,
         pads=form.pads if pointwise else before.pads, parts=before.parts + form.parts,
-        changed=True, cost=joined_cost, through=None,
+        changed=True, cost=joined_cost, weights=before.weights + form.weights, through=None,
         narrow=narrow or before.narrow)
     if before.through is None:
         return joined

@@ -182,8 +182,11 @@ class Writer:
         dilation = kind.dilation if isinstance(kind, kinds.Conv) else 1
         attrs = Conv2DAttrs(kind.stride, (dilation, dilation), _padding(kind, shape), function)
         channels = shape[-1] if isinstance(kind, kinds.Depthwise) else kind.filters
-        # Of an image of one channel a padded convolution is a depthwise one with a multiplier.
-        if isinstance(kind, kinds.Depthwise) or (shape[-1] == 1 and kind.padding == "same"):
+        # Of an image of one channel a padded convolution is a depthwise one with a multiplier, and
+        # one in as many groups as channels is made one by deployment.
+        alone = isinstance(kind, kinds.Conv) and kind.groups == shape[-1]
+        if isinstance(kind, kinds.Depthwise) or (alone and (shape[-1] > 1
+                                                            or kind.padding == "same")):
             name, weights = "DEPTHWISE_CONV_2D", self.zeros(1, *kind.kernel, channels)
         else:
             name = "CONV_2D"
@@ -217,13 +220,7 @@ class Writer:
             case kinds.Flatten():
                 return self.reshape(x, result)
             case kinds.Slice():
-                zeros = (0,) * len(shape)
-                every = (1 << len(shape)) - 1
-                begin, end = (*zeros, kind.first), (*zeros, kind.last)
-                strides = (1,) * (len(shape) + 1)
-                return self.op("STRIDED_SLICE", [x, *(self.integers(*v)
-                                                       for v in (begin, end, strides))],
-                                StridedSliceAttrs(begin, end, strides, every, every))
+                return self.channels(x, len(shape) + 1, kind.first, kind.last)
             case kinds.Offset():
                 (up, down), (left, right) = ((max(-n, 0), max(n, 0))
                                              for n in (kind.rows, kind.columns))
@@ -251,6 +248,13 @@ class Writer:
                              TransposeAttrs((0, 1, 3, 2)))
                 return self.reshape(x, result)
         raise AssertionError(kind)
+
+    def channels(self, x: int, rank: int, first: int, last: int) -> int:
+        """Channels [first, last) of a tensor of `rank` dimensions, the batch included."""
+        zeros, every = (0,) * (rank - 1), (1 << (rank - 1)) - 1
+        begin, end, strides = (*zeros, first), (*zeros, last), (1,) * rank
+        return self.op("STRIDED_SLICE", [x, *(self.integers(*v) for v in (begin, end, strides))],
+                       StridedSliceAttrs(begin, end, strides, every, every))
 
     def padded(self, x: int, pads: tuple[tuple[int, int], ...]) -> int:
         """Zeros around a tensor."""

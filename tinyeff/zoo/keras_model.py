@@ -127,6 +127,10 @@ def _of_tokens(keras: Any, kind: Kind, inputs: list[Any], shape: Shape, name: st
     match kind:
         case tokens.Attention():
             return _attention(keras, kind, inputs, shape, name)
+        case tokens.LinearAttention():
+            return _linear_attention(keras, kind, x, shape, name)
+        case tokens.Folded():
+            return layers.Reshape(shape, name=name)(x)
         case tokens.ToHeads():
             rows, columns, channels = x.shape[1:]
             split = (rows * columns, kind.heads, channels // kind.heads)
@@ -194,6 +198,25 @@ def _attention(
     weights = keras.layers.Softmax(name=f"{name}_softmax")(scores)
     y = keras.layers.Dot((2, 1), name=f"{name}_mix")([weights, values])
     return reshape(shape, name=name)(y)
+
+
+def _linear_attention(
+    keras: Any, kind: tokens.LinearAttention, x: Any, shape: Shape, name: str
+) -> Any:
+    """TensorFlow Lite divides no int8: what divides is multiplied by its inverse root, twice."""
+    layers, d, pixels = keras.layers, kind.d, math.prod(shape[:2])
+    x = layers.Reshape((pixels, kind.heads(x.shape), 3 * d), name=f"{name}_split")(x)
+    x = layers.Permute((2, 1, 3), name=f"{name}_heads")(x)
+    query = layers.ReLU(name=f"{name}_queries")(x[..., :d])
+    key = layers.ReLU(name=f"{name}_keys")(x[..., d:2 * d])
+    key = layers.Permute((1, 3, 2), name=f"{name}_exchange")(key)
+    y = keras.ops.matmul(query, keras.ops.matmul(key, x[..., 2 * d:]))
+    total = keras.ops.matmul(query, keras.ops.mean(key, -1, keepdims=True))
+    total = layers.Rescaling(float(pixels), kind.epsilon, name=f"{name}_total")(total)
+    root = keras.ops.rsqrt(total)
+    y = layers.Multiply(name=f"{name}_once")([y, root])
+    y = layers.Multiply(name=f"{name}_twice")([y, root])
+    return layers.Reshape(shape, name=name)(layers.Permute((2, 1, 3), name=f"{name}_back")(y))
 
 
 def _shuffled(keras: Any, groups: int, x: Any, shape: Shape, name: str) -> Any:

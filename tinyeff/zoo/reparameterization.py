@@ -80,10 +80,11 @@ def _forms(graph: ModelGraph) -> dict[int, Form]:
 def _chosen(form: Form) -> Form:
     """The form that reaches furthest back among those that cost nothing extra.
 
-    A low rank is meant: two convolutions with a narrow tensor between stay two.
+    A low rank is meant: two convolutions with a narrow tensor between stay two. So does a 1x1
+    convolution before a pooling: as one it would hold a copy of the weights per pixel of a window.
     """
     through = form.through
-    if through is None or not through.is_worth_it or through.narrow:
+    if through is None or not through.is_worth_it or through.narrow or through.is_larger:
         return form
     return _chosen(through)
 

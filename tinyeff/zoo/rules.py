@@ -54,7 +54,8 @@ def convolution_form(op: Operation, form_of: FormOf) -> Form | None:
     if isinstance(before, PaddingForm):
         source, pads = before.source, _sum_pads(pads, before.pads)
     form = Form(source, kernel, _bias(layer, kernel.shape[-1]), groups, _two(layer.strides), pads,
-                _two(layer.dilation_rate), name=layer.name, cost=float(kernel.size))
+                _two(layer.dilation_rate), name=layer.name, cost=float(kernel.size),
+                weights=kernel.size)
     return replace(form, through=composed(before, form))
 
 
@@ -84,7 +85,7 @@ def dense_form(op: Operation, form_of: FormOf) -> Form | None:
         return None
     kernel = np.asarray(layer.get_weights()[0], np.float64)[None, None]
     form = Form(op.inputs[0], kernel, _bias(layer, kernel.shape[-1]), 1, dense=True,
-                name=layer.name, cost=float(kernel.size))
+                name=layer.name, cost=float(kernel.size), weights=kernel.size)
     return replace(form, through=composed(form_of(op.inputs[0]), form))
 
 
@@ -135,17 +136,21 @@ def plain_form(op: Operation, form_of: FormOf) -> Form | None:
     if pads is None:
         return None
     return Form(op.inputs[0], kernel, bias, 1, _two(op.layer.strides), pads, changed=True,
-                name=op.layer.name, cost=float(kernel.size))
+                name=op.layer.name, cost=float(kernel.size), weights=kernel.size)
 
 
 def sum_form(op: Operation, form_of: FormOf) -> Form | None:
-    """The sum of forms of one tensor: the latest tensor that all of them are forms of."""
-    if op.kind != "Add":
+    """The sum or difference of forms of one tensor: the latest one that all are forms of."""
+    if op.kind not in ("Add", "Subtract"):
         return None
     shapes = {tuple(x.shape[1:]) for x in op.node.input_tensors}
-    reaches = [reach(form_of(i)) for i in op.inputs]
-    if len(shapes) != 1:
+    forms = [form_of(i) for i in op.inputs]
+    if len(shapes) != 1 or any(isinstance(f, PaddingForm) for f in forms):
         return None
+    if op.kind == "Subtract":
+        channels = forms[1].kernel.shape[-1]
+        forms[1] = scaled(forms[1], np.full(channels, -1.0), np.zeros(channels))
+    reaches = [reach(f) for f in forms]
     common = set.intersection(*(set(r) for r in reaches))
     for source in sorted(common, reverse=True):
         total = sum_of([r[source] for r in reaches])

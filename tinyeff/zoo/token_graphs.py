@@ -37,6 +37,9 @@ class Writer(Protocol):
     def reshape(self, x: int, shape: Shape) -> int:
         """The same values in another shape, the batch aside."""
 
+    def channels(self, x: int, rank: int, first: int, last: int) -> int:
+        """Channels [first, last) of a tensor of `rank` dimensions, the batch included."""
+
     def padded(self, x: int, pads: tuple[tuple[int, int], ...]) -> int:
         """Zeros around a tensor."""
 
@@ -48,10 +51,18 @@ def of_tokens(
     match kind:
         case tokens.Attention():
             return _attention(net, kind, inputs, shapes, result)
+        case tokens.LinearAttention():
+            return _linear_attention(net, kind, inputs[0], shapes[0], result)
+        case tokens.Folded():
+            return net.reshape(inputs[0], result)
+        case tokens.ToHeads(heads=1, exchanged=False):
+            return net.reshape(inputs[0], result)
         case tokens.ToHeads():
             rows, columns, channels = shapes[0]
             x = net.reshape(inputs[0], (rows * columns, kind.heads, channels // kind.heads))
             return _transposed(net, x, (1, 2, 0) if kind.exchanged else (1, 0, 2))
+        case tokens.FromHeads() if shapes[0][0] == 1:
+            return net.reshape(inputs[0], result)
         case tokens.FromHeads():
             return net.reshape(_transposed(net, inputs[0], (1, 0, 2)), result)
         case tokens.Product():
@@ -88,6 +99,27 @@ def _attention(
     weights = net.op("SOFTMAX", [scores], SoftmaxAttrs())
     mixed = net.op("BATCH_MATMUL", [weights, values], BatchMatmulAttrs())
     return net.reshape(mixed, result)
+
+
+def _linear_attention(
+    net: Writer, kind: tokens.LinearAttention, x: int, shape: Shape, result: Shape,
+) -> int:
+    heads, pixels, d = kind.heads(shape), shape[0] * shape[1], kind.d
+    x = _transposed(net, net.reshape(x, (pixels, heads, 3 * d)), (1, 0, 2))
+    query, key, value = (net.channels(x, 4, i * d, (i + 1) * d) for i in range(3))
+    query = net.op("RELU", [query], PointwiseAttrs())
+    key = net.op("RELU", [key], PointwiseAttrs())
+    products = net.op("BATCH_MATMUL", [key, value], BatchMatmulAttrs(adj_x=True))
+    mean = _transposed(net, net.op("MEAN", [key, net.integers(2)], MeanAttrs((2,), True)),
+                       (0, 2, 1))
+    y = net.op("BATCH_MATMUL", [query, products], BatchMatmulAttrs())
+    total = net.op("BATCH_MATMUL", [query, mean], BatchMatmulAttrs())
+    total = net.op("MUL", [total, net.zeros()], ElementwiseAttrs())
+    total = net.op("ADD", [total, net.zeros()], ElementwiseAttrs())
+    root = net.op("RSQRT", [total], PointwiseAttrs())
+    for _ in range(2):
+        y = net.op("MUL", [y, root], ElementwiseAttrs())
+    return net.reshape(_transposed(net, y, (1, 0, 2)), result)
 
 
 def _standardized(net: Writer, x: int) -> int:

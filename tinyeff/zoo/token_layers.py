@@ -32,6 +32,43 @@ class Attention(Kind):
 
 
 @dataclass(frozen=True)
+class LinearAttention(Kind):
+    """Attention without softmax, of a map that holds queries, keys and values of all heads.
+
+    A head is 3 * `d` channels side by side. It is relu(Q) (relu(K)^T V) over relu(Q) times the sum
+    of all relu(K): work grows with the pixels, not with their square (Cai et al. 2023, equation 3).
+    """
+
+    d: int
+    epsilon: float = 1e-5
+
+    def heads(self, shape: Shape) -> int:
+        """How many heads a map of `shape` holds."""
+        return shape[-1] // (3 * self.d)
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """The values' channels of all heads."""
+        return (*inputs[0][:2], inputs[0][-1] // 3)
+
+    def macs(self, inputs: tuple[Shape, ...]) -> int:
+        """Both products of matrices; the sums of keys count as one more channel of the values."""
+        rows, columns, _ = inputs[0]
+        return 2 * self.heads(inputs[0]) * rows * columns * self.d * (self.d + 1)
+
+
+@dataclass(frozen=True)
+class Folded(Kind):
+    """A map's pixels, in the order of rows, as a map of `rows` rows and `columns` columns."""
+
+    rows: int
+    columns: int
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """The same values."""
+        return (self.rows, self.columns, inputs[0][-1])
+
+
+@dataclass(frozen=True)
 class ToHeads(Kind):
     """A map as a matrix per head: channel h * d + i of a pixel is channel i of head h.
 
@@ -146,6 +183,6 @@ class Adder(Windowed):
         return math.prod(self.kernel) * inputs[0][-1] * self.filters
 
 
-KINDS = (Attention, ToHeads, FromHeads, Product, PositionBias, Permuted, Standardized, Subtract,
-         Adder)
+KINDS = (Attention, LinearAttention, Folded, ToHeads, FromHeads, Product, PositionBias, Permuted,
+         Standardized, Subtract, Adder)
 """All of them but Gains, which are nothing but a convolution once a network is built."""

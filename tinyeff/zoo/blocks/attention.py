@@ -28,7 +28,8 @@ class MobileAttention(Repeated):
         query = net.conv(y, self.heads * self.d, act="none", norm=False)
         key, value = (self._projected(net, y) for _ in range(2))
         y = net.add(tokens.Attention(self.heads), query, key, value)
-        y = net.conv(y, net.width(self.c), act="none", norm=False)
+        # Deployed, the factor is part of the convolution, which has a bias then.
+        y = net.conv(y, net.width(self.c), act="none", norm=False, bias=net.deployed)
         return net.residual(x, net.scaled(y))
 
     def _projected(self, net: Builder, x: int) -> int:

@@ -71,6 +71,14 @@ class TokenMixer(Repeated):
         return net.residual(x, net.scaled(y))
 
 
+def scored(net: Builder, query: int, key: int, heads: int) -> int:
+    """Q K^T / sqrt(d) of the maps `query` and `key`: (heads, queries, keys)."""
+    queries = net.add(tokens.ToHeads(heads), query)
+    keys = net.add(tokens.ToHeads(heads, exchanged=True), key)
+    scores = net.add(tokens.Product(), queries, keys)
+    return net.add(kinds.Affine(net.channels(queries) ** -0.5), scores)
+
+
 def attention(
     net: Builder, query: int, key: int, heads: int, stride: int = 1, talking: bool = False,
 ) -> int:
@@ -79,12 +87,8 @@ def attention(
     `stride` is that of the queries' grid; `talking` heads exchange scores before and after the
     softmax (Shazeer et al. 2020).
     """
-    queries = net.add(tokens.ToHeads(heads), query)
-    keys = net.add(tokens.ToHeads(heads, exchanged=True), key)
-    scores = net.add(tokens.Product(), queries, keys)
-    scores = net.add(kinds.Affine(net.channels(queries) ** -0.5), scores)
     rows, columns, _ = net.shape(key)
-    scores = net.add(tokens.PositionBias((rows, columns), stride), scores)
+    scores = net.add(tokens.PositionBias((rows, columns), stride), scored(net, query, key, heads))
     if not talking:
         return net.act(scores, "softmax")
     return _talked(net, net.act(_talked(net, scores, heads), "softmax"), heads)

@@ -74,20 +74,41 @@ class PreActivated(Repeated):
     """ResNetV2's bottleneck: normalization and activation stand before each convolution.
 
     Where the shape changes the shortcut is a 1x1 convolution of the activated input. The stride is
-    that of the 3x3, or with `early` that of the first 1x1.
+    that of the 3x3, or with `early` that of the first 1x1. As Keras has it (`late`), it belongs to
+    the last repeat, whose shortcut takes every other pixel, and linear convolutions have a bias.
+    Before the first repeat a convolution may be normalized and activated itself: `ready`.
     """
 
     early: bool = False
+    late: bool = False
+    ready: bool = False
 
-    def block(self, net: Builder, x: int, stride: int) -> int:
-        """Activate, narrow, convolve, widen, add."""
+    def apply(self, net: Builder, x: int) -> int:
+        """All repeats, one after the other."""
+        count = net.repeats(self.n)
+        strided = count - 1 if self.late else 0
+        for i in range(count):
+            y = x if self.ready and i == 0 else net.act(net.norm(x))
+            x = self._added(net, x, y, self.s if i == strided else 1)
+            net.nominal = self.c
+        return x
+
+    def _added(self, net: Builder, x: int, y: int, stride: int) -> int:
+        """Narrow the activated input `y`, convolve, widen, add to `x`."""
         c = net.width(self.c)
-        mid, y = c // 4, net.act(net.norm(x))
-        fits = stride == 1 and net.channels(x) == c
-        shortcut = x if fits else net.conv(y, c, 1, stride, "none", norm=False)
+        mid = c // 4
         first, second = (stride, 1) if self.early else (1, stride)
+        shortcut = self._shortcut(net, x, y, c, stride)
         y = net.conv(net.conv(y, mid, 1, first), mid, 3, second)
-        return net.add(kinds.Add(), shortcut, net.conv(y, c, act="none", norm=False))
+        return net.add(kinds.Add(), shortcut,
+                       net.conv(y, c, act="none", norm=False, bias=self.late))
+
+    def _shortcut(self, net: Builder, x: int, activated: int, c: int, stride: int) -> int:
+        if net.channels(x) == c and stride == 1:
+            return x
+        if net.channels(x) == c and self.late:
+            return net.add(kinds.MaxPool((1, 1), (stride, stride), "valid"), x)
+        return net.conv(activated, c, 1, stride, "none", norm=False, bias=self.late)
 
 
 @dataclass(frozen=True)
@@ -106,7 +127,11 @@ class OrderedBasic(Repeated):
     def block(self, net: Builder, x: int, stride: int) -> int:
         """Two convolutions, a shortcut, in the order asked for."""
         c = net.width(self.c)
-        y = self._convolved(net, self._convolved(net, x, c, stride, 0), c, 1, 1)
+        if self.order == "full":
+            y = net.conv(net.act(net.norm(x)), c, 3, stride)
+            y = net.conv(y, c, 3, act="none", norm=False)
+        else:
+            y = self._convolved(net, self._convolved(net, x, c, stride, 0), c, 1, 1)
         if net.shape(x) != net.shape(y):
             x = net.conv(x, c, 1, stride, "none")
         elif self.shortcut == "projection":
@@ -118,8 +143,6 @@ class OrderedBasic(Repeated):
         return net.act(y) if self.order == "original" else y
 
     def _convolved(self, net: Builder, x: int, c: int, stride: int, place: int) -> int:
-        if self.order == "full":
-            return net.conv(net.act(net.norm(x)), c, 3, stride, "none", norm=False)
         if self.order == "act only before":
             return net.conv(net.act(x), c, 3, stride, "none")
         last = "relu" if self.order == "act before sum" else "none"
@@ -141,14 +164,16 @@ class OrderedBasic(Repeated):
 
 @dataclass(frozen=True)
 class Separated(Row):
-    """Depthwise 3x3 and 1x1 with nothing between, then normalization (Xception)."""
+    """Depthwise 3x3 and 1x1, then normalization (Xception); with `between` also in their middle."""
 
     c: int
     act: str = "none"
+    s: int = 1
+    between: bool = False
 
     def apply(self, net: Builder, x: int) -> int:
         """One separable convolution."""
-        y = net.depthwise(x, 3, act="none", norm=False)
+        y = net.depthwise(x, 3, self.s, "none", norm=self.between)
         return net.conv(y, net.width(self.c), act=self.act)
 
 

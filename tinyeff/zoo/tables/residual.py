@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from tinyeff.zoo.architectures import Architecture
-from tinyeff.zoo.blocks import Classes, Conv, Pool, Row, Squeeze
-from tinyeff.zoo.blocks.joined import Act, Norm, Pooling, Repeat, Sum
-from tinyeff.zoo.blocks.nasnet import NasNet
+from tinyeff.zoo.blocks import Classes, Conv, Pool, Row, Separable, Squeeze
+from tinyeff.zoo.blocks.joined import Act, Chain, Norm, Pooling, Repeat, Sum
+from tinyeff.zoo.blocks.nasnet import NasNet, PNasNet
 from tinyeff.zoo.blocks.residual import (
     Basic,
     Bottleneck,
@@ -74,11 +74,24 @@ def _preactivated(name: str, depths: Depths) -> Architecture:
     ))
 
 
+RESNET_50_V2_KERAS = Architecture("resnet_50_v2_keras", "ResNetV2", PREACTIVATED, (
+    # As Keras has it: strides at the ends of stages, the last stage without one.
+    Conv(64, 7, 2, "none", norm=False, bias=True),
+    Pooling("max"),
+    *(PreActivated(256 << i, n, s, late=True)
+      for i, (n, s) in enumerate(zip(_D50, (2, 2, 2, 1), strict=True))),
+    Norm("relu"),
+    Pool(),
+    Classes(),
+))
+
+
 def _cifar_preactivated(n: int) -> Architecture:
     """9n + 2 layers: three stages of n bottlenecks."""
     return Architecture(f"cifar_resnet_v2_{9 * n + 2}", "CIFAR ResNet", PREACTIVATED, (
-        Conv(16, 3, act="none", norm=False),
-        *(PreActivated(64 << i, n, s, early=True) for i, s in enumerate((1, 2, 2))),
+        Conv(16, 3),
+        *(PreActivated(64 << i, n, s, early=True, ready=i == 0)
+          for i, s in enumerate((1, 2, 2))),
         Norm("relu"),
         Pool(),
         Classes(),
@@ -153,6 +166,27 @@ XCEPTION = Architecture("xception", "Xception", "Chollet 2017, figure 5", (
     Classes(),
 ), (299, 299, 3))
 
+
+
+def _aligned(first: int, second: int, third: int, s: int = 1) -> Sum:
+    """A block of aligned Xception: normalization behind each depthwise, no pooling but strides."""
+    shortcut: Chain = (Conv(third, 1, s, "none"),) if s > 1 else ()
+    return Sum(((Act(), Separated(first, between=True), Act(), Separated(second, between=True),
+                 Act(), Separated(third, "none", s, between=True)), shortcut), "none")
+
+
+XCEPTION_41 = Architecture("xception_41", "Xception", "Chen et al. 2018, figure 4", (
+    Conv(32, 3, 2),
+    Conv(64, 3),
+    *(_aligned(c, c, c, 2) for c in (128, 256, 728)),
+    Repeat((_aligned(728, 728, 728),), 8),
+    _aligned(728, 1024, 1024, 2),
+    Separable(1536, 2),
+    Separable(2048),
+    Pool(),
+    Classes(),
+), (299, 299, 3))
+
 NASNET_MOBILE = Architecture("nasnet_mobile", "NASNet", "Zoph et al. 2018", (
     NasNet(44, 4, 32),
     Pool(),
@@ -161,6 +195,13 @@ NASNET_MOBILE = Architecture("nasnet_mobile", "NASNet", "Zoph et al. 2018", (
 
 NASNET_LARGE = Architecture("nasnet_large", "NASNet", "Zoph et al. 2018", (
     NasNet(168, 6, 96),
+    Pool(),
+    Classes(),
+), (331, 331, 3))
+
+
+PNASNET_5_LARGE = Architecture("pnasnet_5_large", "PNASNet", "Liu et al. 2018", (
+    PNasNet(216, 3, 96),
     Pool(),
     Classes(),
 ), (331, 331, 3))
@@ -215,14 +256,17 @@ ARCHITECTURES = (
     _bottleneck("se_resnet_50", _D50, 1, 64, "ResNet", "Hu et al. 2018", Squeeze(1 / 16)),
     *_RESNEXT,
     _preactivated("resnet_50_v2", _D50),
+    RESNET_50_V2_KERAS,
     _cifar_preactivated(18),
     _cifar_preactivated(111),
     *_ORDERED,
     REGNET_X,
     _densenet("densenet_121", (6, 12, 24, 16)),
     XCEPTION,
+    XCEPTION_41,
     NASNET_MOBILE,
     NASNET_LARGE,
+    PNASNET_5_LARGE,
     _cspresnet("cspresnet_50"),
     _cspresnet("cspresnet_50_fusion_first", "first"),
     _cspresnet("cspresnet_50_fusion_last", "last"),

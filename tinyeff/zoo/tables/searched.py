@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tinyeff.zoo.architectures import Architecture
-from tinyeff.zoo.blocks import Classes, Conv, Inverted, Pool, Row, Squeeze
+from tinyeff.zoo.blocks import Classes, Conv, FusedInverted, Inverted, Pool, Row, Squeeze
 
 _SE = Squeeze(0.25, of_input=True)
 
@@ -121,6 +121,30 @@ _FBNET_C = """
     5 6 184 2, 5 6 184 1, 5 6 184 1, 5 6 184 1, 3 6 352 1
     """
 
+_FBNET_V3_SE = Squeeze(0.25, of_input=True, divisor=8, act="hard_silu", gate="hard_sigmoid")
+
+FBNET_V3_B = Architecture("fbnet_v3_b", "FBNet", "Dai et al. 2021", (
+    Conv(16, 3, 2),
+    #        c  n  s  t  k
+    Inverted(16, 2, 1, 1, 3),
+    Inverted(24, 1, 2, 4, 5),
+    Inverted(24, 3, 1, 2, 5),
+    Inverted(40, 1, 2, 5, 5, squeeze=_FBNET_V3_SE),
+    Inverted(40, 4, 1, 3, 5, squeeze=_FBNET_V3_SE),
+    Inverted(72, 1, 2, 5, 5),
+    Inverted(72, 4, 1, 3, 3),
+    Inverted(120, 1, 1, 5, 3, squeeze=_FBNET_V3_SE),
+    Inverted(120, 5, 1, 3, 5, squeeze=_FBNET_V3_SE),
+    Inverted(184, 1, 2, 6, 3, squeeze=_FBNET_V3_SE),
+    Inverted(184, 5, 1, 4, 5, squeeze=_FBNET_V3_SE),
+    Inverted(224, 1, 1, 6, 5, squeeze=_FBNET_V3_SE),
+    Conv(1344),
+    Pool(keep=True),
+    Conv(1984, norm=False, at_least=1),
+    Pool(),
+    Classes(),
+), activation="hard_silu")
+
 _SILU_SE = replace(_SE, act="silu")
 
 EFFICIENTNET_B0 = Architecture("efficientnet_b0", "EfficientNet", "Tan and Le 2019", (
@@ -141,6 +165,33 @@ EFFICIENTNET_B0 = Architecture("efficientnet_b0", "EfficientNet", "Tan and Le 20
 #                  width, depth, resolution
 _COEFFICIENTS = ((1.0, 1.1, 240), (1.1, 1.2, 260), (1.2, 1.4, 300), (1.4, 1.8, 380),
                  (1.6, 2.2, 456), (1.8, 2.6, 528), (2.0, 3.1, 600))
+
+
+EFFICIENTNET_V2_B0 = Architecture("efficientnet_v2_b0", "EfficientNet", "Tan and Le 2021", (
+    Conv(32, 3, 2),
+    Conv(16, 3),
+    #             c  n  s  k  e
+    FusedInverted(32, 2, 2, 3, 4),
+    FusedInverted(48, 2, 2, 3, 4),
+    #        c  n  s  t  k
+    Inverted(96, 3, 2, 4, 3, squeeze=_SILU_SE),
+    Inverted(112, 5, 1, 6, 3, squeeze=_SILU_SE),
+    Inverted(192, 8, 2, 6, 3, squeeze=_SILU_SE),
+    Conv(1280),
+    Pool(),
+    Classes(),
+), activation="silu")
+
+
+def _tinynet(letter: str, resolution: int, width: float, depth: float) -> Architecture:
+    """EfficientNet-B0 made smaller in three ways at once (Han et al. 2020b, table 3)."""
+    rows: list[Row] = [Conv(32, 3, 2, fixed=True)]
+    for row in EFFICIENTNET_B0.rows:
+        if isinstance(row, Inverted):
+            rows.append(replace(row, n=max(1, round(row.n * depth))))
+    return Architecture(f"tinynet_{letter}", "TinyNet", "Han et al. 2020b",
+                        (*rows, Conv(1280, at_least=1), Pool(), Classes()),
+                        (resolution, resolution, 3), activation="silu", width=width)
 
 
 _MIX_SE = Squeeze(0.5, of_input=True, act="silu")
@@ -194,9 +245,14 @@ ARCHITECTURES = (
     _fbnet("fbnet_b_skip_1x1", False, _FBNET_B),
     _fbnet("fbnet_c", True, _FBNET_C),
     _fbnet("fbnet_c_skip_1x1", False, _FBNET_C),
+    FBNET_V3_B,
     EFFICIENTNET_B0,
     *(replace(EFFICIENTNET_B0, name=f"efficientnet_b{n}", width=w, depth=d, input_shape=(r, r, 3))
       for n, (w, d, r) in enumerate(_COEFFICIENTS, 1)),
+    EFFICIENTNET_V2_B0,
+    *(_tinynet(*row) for row in (
+        ("a", 192, 1.0, 1.2), ("b", 188, 0.75, 1.1), ("c", 184, 0.54, 0.85),
+        ("d", 152, 0.54, 0.695), ("e", 106, 0.51, 0.6))),
     MIXNET_S,
     MIXNET_M,
     replace(MIXNET_M, name="mixnet_l", width=1.3),
