@@ -89,3 +89,26 @@ def test_two_runs_are_compared(figures: tuple[Path, str], tmp_path: Path) -> Non
     broken = compared(path, CHECKOUT / "README.md")
     assert broken.returncode == 2
     assert "benchmarks.work" in broken.stderr
+
+
+def zoo_table(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "benchmarks.zoo", *arguments], cwd=CHECKOUT,
+                          check=False, capture_output=True, text=True)
+
+
+def test_the_zoo_is_planned_by_every_strategy(tmp_path: Path) -> None:
+    path = tmp_path / "zoo.json"
+    done = zoo_table("mlperf_ic", "alexnet", "--resolution", "16", "--json", str(path))
+    assert done.returncode == 0, done.stderr
+    assert "not at 16: alexnet: nothing is left of an image" in done.stdout
+    planned, refused = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    peaks = {strategy: peak["activations"] for strategy, peak in planned["peaks"].items()}
+    assert peaks["stream"] < peaks["per-layer"] and peaks["patch"] < peaks["per-layer"]
+    assert refused["peaks"] == {} and "larger resolution" in refused["refused"]
+    assert [file.name for file in tmp_path.iterdir()] == ["zoo.json"]
+
+
+def test_what_takes_too_long_is_said_to() -> None:
+    done = zoo_table("mlperf_ic", "--resolution", "32", "--seconds", "0")
+    assert done.returncode == 0, done.stderr
+    assert "not within 0 s: mlperf_ic at 32, per-layer, patch, stream" in done.stdout
