@@ -161,7 +161,7 @@ def _own_layer(name: str, folder: Path) -> dict[str, Any]:
     import keras
 
     start = keras.Input(INPUT)
-    layer = layer_class(name)(4, 3)
+    layer = layer_class(name)(2) if name == "LearnedShift2D" else layer_class(name)(4, 3)
     model = keras.Model(start, keras.layers.ReLU()(keras.layers.BatchNormalization()(layer(start))))
     rng = np.random.default_rng(3)
     layer.set_weights([rng.normal(0, 0.5, w.shape) for w in layer.get_weights()])

@@ -100,7 +100,7 @@ def _transition(layers: Any) -> Any:
 
     x = keras.Input((6, 6, 4))
     y = layers.Conv2D(4, 1, use_bias=False)(layers.ReLU()(x))
-    return keras.Model(x, layers.ReLU()(layers.AveragePooling2D()(y)))
+    return keras.Model(x, layers.ReLU()(layers.AveragePooling2D(2)(y)))
 
 
 def _measured(model: Any, folder: Path) -> dict[str, Any]:

@@ -80,6 +80,11 @@ def test_overparameterized_layers_become_convolutions(reports: dict[str, Any], n
     assert reports[name]["layers"] == ["InputLayer", "Conv2D", "ReLU"]
 
 
+def test_a_learned_shift_becomes_a_depthwise_convolution(reports: dict[str, Any]) -> None:
+    assert close(reports["LearnedShift2D"])
+    assert reports["LearnedShift2D"]["layers"] == ["InputLayer", "DepthwiseConv2D", "ReLU"]
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 def test_convolutions_in_a_row_become_one(reports: dict[str, Any], stride: int) -> None:
     report = reports[f"pointwise_then_3x3_stride_{stride}"]

@@ -64,3 +64,11 @@ def test_multiplied_gradients_train_as_branches_would(found: dict[str, Any]) -> 
 @pytest.mark.slow
 def test_adder_layers_compute_and_learn_as_published(found: dict[str, Any]) -> None:
     assert max(found["adder"].values()) < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rounded", [False, True])
+def test_a_shift_layer_learns_where_its_channels_go(found: dict[str, Any], rounded: bool) -> None:
+    report = found["shift"][str(rounded)]
+    assert report["loss"] < 1e-3
+    assert report["offsets"] == pytest.approx(report["expected"], abs=0.1)

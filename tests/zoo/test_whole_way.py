@@ -13,6 +13,7 @@ import pytest
 
 from tests.shared import needs
 from tinyeff import pipeline, zoo
+from tinyeff.cli import main
 from tinyeff.emitter import EmitOptions, emit
 from tinyeff.ir import Array, Graph, Limits
 from tinyeff.reader.flatbuffer import parse
@@ -156,7 +157,7 @@ class Networks:
 
     def __init__(self, cases: tuple[Case, ...], folder: Path) -> None:
         needs("tensorflow")
-        self._folder = folder
+        self.folder = folder
         self.reports = run_job("tests.zoo.jobs", folder, {
             "networks": {name: {"name": name, **scale} for name, scale in cases}}, "networks")
         self.int8: Callable[[str], Graph] = cache(self._int8)
@@ -170,7 +171,7 @@ class Networks:
     def float(self, name: str) -> Graph:
         """The network as the reader has it, before simplification."""
         report = self.report(name)
-        flatbuffer = (self._folder / name / "model.tflite").read_bytes()
+        flatbuffer = (self.folder / name / "model.tflite").read_bytes()
         return parse(arrange(flatbuffer, report["inputs"], report["outputs"], name), name)
 
     def _int8(self, name: str) -> Graph:
@@ -328,6 +329,23 @@ def test_code_of_the_rest_is_exact(rest: Networks, name: str, strategy: str) -> 
 @pytest.mark.parametrize("name", names(SECOND))
 def test_code_of_the_second_half_is_exact(second: Networks, name: str, strategy: str) -> None:
     check_code(second, name, strategy)
+
+
+@pytest.mark.all
+@pytest.mark.parametrize("name", ["ssdlite_mobilenet_v2", "yolo_mobilenet_v2", "unet_same"])
+def test_the_command_line_takes_dense_prediction(
+    second: Networks, name: str, tmp_path: Path
+) -> None:
+    shape = second.float(name).tensors[second.float(name).inputs[0]].shape
+    samples, model = tmp_path / "x.npz", tmp_path / "int8.tflite"
+    np.savez(samples, x=np.random.default_rng(4).normal(0, 1, (4, *shape[1:])).astype(np.float32))
+    keras_file = second.folder / name / "plain.keras"
+    for command in (
+        ["quantize", keras_file, "--data", samples, "-o", model, "--effort", "fast"],
+        ["plan", model], ["codegen", model, "-o", tmp_path / "c"], ["sim", tmp_path / "c"],
+        ["verify", model, "--data", samples], ["evaluate", model, "--data", samples],
+    ):
+        assert main([str(word) for word in command]) == 0, command
 
 
 @pytest.mark.all

@@ -47,6 +47,7 @@ def job(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
         "student_moved_by_fine_tuning": not _same(settled, student.get_weights()),
         "plain": [type(layer).__name__ for layer in plain.layers],
         "adder": _adder(),
+        "shift": {str(rounded): _shift(keras, rounded) for rounded in (False, True)},
         "gradient_multiplier": _as_if_branched(keras),
         "softmax": [ends_in_softmax(student), ends_in_softmax(teacher)], "refused": refused,
     }
@@ -90,6 +91,28 @@ def _adder() -> dict[str, float]:
              "input_gradient": (np.asarray(to_inputs).reshape(2, 18),
                                 np.clip(-apart, -1, 1).sum(1))}
     return {name: float(np.abs(a - b).max()) for name, (a, b) in pairs.items()}
+
+
+def _shift(keras: Any, rounded: bool) -> dict[str, Any]:
+    """A shift layer that is shown waves and the same waves moved: the offsets that it finds."""
+    expected = np.array([[1, 0], [0, -1], [-1, 1], [0, 0]])
+    rng = np.random.default_rng(11)
+    slopes, phases = rng.uniform(-0.6, 0.6, (2, 16, 4)), rng.uniform(0, 6, (16, 1, 1, 4))
+    rows, columns = (np.arange(-1, 11)[None, :, None, None] * slopes[0, :, None, None],
+                     np.arange(-1, 11)[None, None, :, None] * slopes[1, :, None, None])
+    wide = np.zeros((16, 12, 12, 4))
+    wide[:, 1:-1, 1:-1] = np.sin(rows + columns + phases)[:, 1:-1, 1:-1]
+    moved = np.stack([wide[:, 1 + r:11 + r, 1 + c:11 + c, i]
+                      for i, (r, c) in enumerate(expected)], -1)
+    layer = layer_class("LearnedShift2D")(1, rounded)
+    model = keras.Sequential([keras.Input((10, 10, 4)), layer])
+    layer.set_weights([np.where(expected, 0.1 * expected, 0.4)])
+    model.compile(keras.optimizers.Adam(0.03), "mse", jit_compile=False)
+    model.fit(wide[:, 1:-1, 1:-1], moved, batch_size=16, epochs=120, verbose=0)
+    offsets = np.asarray(layer.offsets)
+    return {"loss": float(model.evaluate(wide[:, 1:-1, 1:-1], moved, verbose=0)),
+            "offsets": (np.round(offsets) if rounded else offsets).reshape(-1).tolist(),
+            "expected": expected.reshape(-1).tolist()}
 
 
 def _as_if_branched(keras: Any) -> dict[str, float]:

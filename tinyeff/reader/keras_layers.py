@@ -16,7 +16,7 @@ import numpy as np
 
 from tinyeff.ir import Array
 
-NAMES = ("AdderConv2D", "DepthwiseOverConv2D", "DiracConv2D", "PositionBias",
+NAMES = ("AdderConv2D", "DepthwiseOverConv2D", "DiracConv2D", "LearnedShift2D", "PositionBias",
          "ResponseNormalization", "TrivialConv2D")
 PACKAGE = "tinyeff"
 
@@ -45,6 +45,9 @@ def layer_class(name: str) -> Any:
     Cao et al. 2022, equation 3, with D_mul = rows * columns).
     "AdderConv2D": minus the sum of |x - w| over each window (Chen et al. 2020, equation 2); trains
     with that paper's gradients. Arguments (filters, kernel_size, strides, padding).
+    "LearnedShift2D": arguments (reach, rounded); each channel moved by up to `reach` rows and
+    columns that are learned, bilinear between pixels (Jeon and Kim 2018, equation 5). `rounded`
+    moves by whole pixels and learns as if it did not (Chen et al. 2019c, section 3.2).
     "PositionBias": arguments (keys, stride); a learned number per head and distance of pixels, to
     scores (batch, heads, queries, keys) of keys on a grid of `keys` (rows, columns).
     "ResponseNormalization": arguments (radius, k, alpha, beta); x / (k + alpha * sum of x^2)^beta
@@ -131,6 +134,47 @@ def layer_classes() -> dict[str, Any]:
         def plain_kernel(self) -> Any:
             composed = ops.einsum("cpd,dcf->pcf", self.over, self.kernel)
             return ops.reshape(composed, (*self.kernel_size, *self.kernel.shape[1:]))
+
+    @keras.saving.register_keras_serializable(PACKAGE)
+    class LearnedShift2D(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(self, reach: int = 1, rounded: bool = False, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.reach, self.rounded = reach, rounded
+            self.strides, self.dilation_rate, self.padding = (1, 1), (1, 1), "same"
+            self.activation = keras.activations.linear
+
+        def build(self, input_shape: Any) -> None:
+            self.groups = int(input_shape[-1])
+            self.offsets = self.add_weight(
+                shape=(self.groups, 2), name="offsets",
+                initializer=keras.initializers.RandomUniform(-self.reach, self.reach))
+
+        def call(self, inputs: Any) -> Any:
+            return ops.depthwise_conv(inputs, self.plain_kernel()[..., None], 1, "same")
+
+        def plain_kernel(self) -> Any:
+            offsets = ops.clip(self.offsets, -self.reach, self.reach)
+            kernel = self.taps(offsets)
+            if self.rounded:
+                kernel = kernel + ops.stop_gradient(self.taps(ops.round(offsets)) - kernel)
+            return kernel
+
+        def taps(self, offsets: Any) -> Any:
+            """(rows, columns, channels): what each neighbour weighs, 1 in all per channel."""
+            places = ops.arange(-self.reach, self.reach + 1, dtype="float32")[:, None]
+            rows, columns = (ops.relu(1 - ops.abs(places - offsets[:, axis])) for axis in range(2))
+            return rows[:, None] * columns[None]
+
+        def plain_weights(self) -> tuple[Any, Any]:
+            """Kernel (rows, columns, 1, channels) and bias of the plain depthwise convolution."""
+            kernel = ops.convert_to_numpy(self.plain_kernel())
+            return kernel[:, :, None], np.zeros(self.groups)
+
+        def compute_output_shape(self, input_shape: Any) -> Any:
+            return input_shape
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "reach": self.reach, "rounded": self.rounded}
 
     @keras.saving.register_keras_serializable(PACKAGE)
     class ResponseNormalization(keras.layers.Layer):  # type: ignore[misc]
@@ -242,5 +286,5 @@ def layer_classes() -> dict[str, Any]:
                              (columns // 2, columns - 1 - columns // 2), (0, 0), (0, 0)))
 
     return {c.__name__: c for c in (
-        AdderConv2D, DepthwiseOverConv2D, DiracConv2D, PositionBias, ResponseNormalization,
-        TrivialConv2D)}
+        AdderConv2D, DepthwiseOverConv2D, DiracConv2D, LearnedShift2D, PositionBias,
+        ResponseNormalization, TrivialConv2D)}

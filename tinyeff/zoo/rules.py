@@ -135,7 +135,8 @@ def plain_form(op: Operation, form_of: FormOf) -> Form | None:
     pads = explicit_pads(op.layer, kernel.shape[:2], op.node.input_tensors[0].shape)
     if pads is None:
         return None
-    return Form(op.inputs[0], kernel, bias, 1, _two(op.layer.strides), pads, changed=True,
+    groups = getattr(op.layer, "groups", 1)
+    return Form(op.inputs[0], kernel, bias, groups, _two(op.layer.strides), pads, changed=True,
                 name=op.layer.name, cost=float(kernel.size), weights=kernel.size)
 
 
