@@ -34,17 +34,25 @@ static void expand_inside(const source *s, int32_t offset, int32_t step, int32_t
 static const int8_t *stage_row(const source *s, const int8_t *row, int32_t x)
 {
     const te_conv_2d_dsp_params *p = s->p;
+    /* As many columns at once as follow each other. */
+    const int32_t most = s->is_dense ? p->kernel_width : 1;
     int8_t *to = s->staged;
-    for (int32_t kx = 0; kx < p->kernel_width; kx++) {
-        if (x < 0 || x >= p->in_width) {
+    for (int32_t kx = 0; kx < p->kernel_width;) {
+        const int32_t left = p->kernel_width - kx;
+        const int32_t inside = p->in_width - x;
+        int32_t columns = most < left ? most : left;
+        if (x < 0 || inside <= 0) {
+            columns = 1;
             for (int32_t c = 0; c < p->in_channels; c++) {
                 to[c] = (int8_t)p->in_zero_point;
             }
         } else {
-            te_copy_dsp(to, row + (x - s->in_x0) * p->in_pitch, p->in_channels);
+            columns = columns < inside ? columns : inside;
+            te_copy_dsp(to, row + (x - s->in_x0) * p->in_pitch, columns * p->in_channels);
         }
-        to += p->in_channels;
-        x += p->dilation_x;
+        to += columns * p->in_channels;
+        x += columns * p->dilation_x;
+        kx += columns;
     }
     return s->staged;
 }

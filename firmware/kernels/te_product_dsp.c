@@ -268,6 +268,18 @@ static void product_3(const te_product *job)
 
 void te_copy_dsp(int8_t *to, const int8_t *from, int32_t n)
 {
+#ifndef __OPTIMIZE_SIZE__
+    for (; n >= 16; n -= 16) {
+        const uint32_t words[4] = {te_load4(from), te_load4(from + 4), te_load4(from + 8),
+                                   te_load4(from + 12)};
+        te_store4(to, words[0]);
+        te_store4(to + 4, words[1]);
+        te_store4(to + 8, words[2]);
+        te_store4(to + 12, words[3]);
+        to += 16;
+        from += 16;
+    }
+#endif
     for (; n >= 4; n -= 4) {
         te_store4(to, te_load4(from));
         to += 4;
