@@ -12,7 +12,7 @@ import numpy as np
 from tinyeff.emitter import EmitOptions, emit
 from tinyeff.ir import Graph, Limits, Op, Optimize
 from tinyeff.ops.operator import node_of
-from tinyeff.pipeline import compile_graph
+from tinyeff.pipeline import Compiled, compile_graph
 from tinyeff.simulator.emulator import emulate
 from tinyeff.simulator.flash import FlashTiming
 from tinyeff.simulator.flash_use import flash_use
@@ -81,19 +81,28 @@ def run_of(value: dict[str, Any]) -> Run:
 def measure(
     name: str, graph: Graph, cpu: str, *, strategy: str = "per-layer",
     optimize: Optimize = "balanced", board: str = "", flash: FlashTiming | None = None,
-    sram_bytes: int | None = None,
 ) -> Run:
     """Compile `graph` and count one inference of random input on an emulated core."""
-    limits = Limits(sram_bytes, strategy=strategy, input_memory="excluded")
+    limits = Limits(strategy=strategy, input_memory="excluded")
     compiled = compile_graph(graph, target_for(cpu, optimize), limits)
+    return count_run(name, compiled, cpu, strategy=strategy, optimize=optimize, board=board,
+                     flash=flash)
+
+
+def count_run(
+    name: str, compiled: Compiled, cpu: str, *, strategy: str = "stream",
+    optimize: Optimize = "balanced", board: str = "", flash: FlashTiming | None = None,
+) -> Run:
+    """Count one inference of random input of a program whose input is outside its arena."""
+    graph = compiled.graph
     sources = emit(compiled.program, EmitOptions("model"))
     rng = np.random.default_rng(0)
     inputs = [rng.integers(-128, 128, graph.tensors[i].shape, dtype=np.int8)
               for i in graph.inputs]
     result = emulate(sources, inputs, cpu, profile="layers", flash=flash)
     use, plan = flash_use(result.symbols, "model"), compiled.plan
-    ops = {step.name: compiled.graph.ops[step.op] for step in compiled.program.steps}
-    layers = tuple(_layer(compiled.graph, ops[c.name], c.macs, c.instructions, c.cycles)
+    ops = {step.name: graph.ops[step.op] for step in compiled.program.steps}
+    layers = tuple(_layer(graph, ops[c.name], c.macs, c.instructions, c.cycles)
                    for c in result.layers)
     return Run(name, cpu, board, strategy, optimize, plan.macs, plan.extra_macs,
                plan.activation_bytes, result.instructions, result.cycles, use.code_bytes,

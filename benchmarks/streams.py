@@ -16,11 +16,11 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from benchmarks.measure import Run, measure
+from benchmarks.measure import Run, count_run, measure
 from benchmarks.memory import models
 from benchmarks.text import count, print_table
 from tinyeff.ir import Graph, Limits
-from tinyeff.pipeline import compile_graph
+from tinyeff.pipeline import Compiled, compile_graph
 from tinyeff.planner.budget import output_bytes
 from tinyeff.planner.stack import stack_bytes
 from tinyeff.targets import target_for
@@ -39,15 +39,22 @@ def aims() -> dict[str, dict[str, int]]:
 
 def streamed(name: str, graph: Graph, most_bytes: int) -> Run:
     """The streamed plan with the least work within `most_bytes` of activations, or the smallest."""
-    limits = Limits(strategy="stream", input_memory="excluded")
-    compiled = compile_graph(graph, target_for(CPU), limits)
-    least, stack = compiled.plan, stack_bytes(compiled.graph, compiled.plan)
-    arena_bytes = max(most_bytes + least.scratch_bytes, least.arena_bytes)
-    run = measure(name, graph, CPU, strategy="stream",
-                  sram_bytes=arena_bytes + stack + output_bytes(graph))
-    if run.activation_bytes <= most_bytes:
-        return run
-    return measure(name, graph, CPU, strategy="stream")
+    least = found = planned(graph)
+    granted = most_bytes + least.plan.scratch_bytes
+    # A plan has so many bytes in all, of which scratch memory takes now more and now less.
+    while granted > least.plan.arena_bytes:
+        needed = granted + stack_bytes(least.graph, least.plan) + output_bytes(graph)
+        found = planned(graph, needed)
+        if found.plan.activation_bytes <= most_bytes:
+            break
+        found, granted = least, min(granted, found.plan.arena_bytes) - 1
+    return count_run(name, found, CPU)
+
+
+def planned(graph: Graph, sram_bytes: int | None = None) -> Compiled:
+    """The streamed program, the smallest where no SRAM is named."""
+    limits = Limits(sram_bytes, strategy="stream", input_memory="excluded")
+    return compile_graph(graph, target_for(CPU), limits)
 
 
 def lines(name: str, graph: Graph, most_bytes: Mapping[str, int]) -> Iterator[tuple[str, ...]]:

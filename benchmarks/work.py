@@ -170,8 +170,8 @@ def stream_table(runs: Sequence[Run]) -> None:
         rows.append((r.model, count(one.activation_bytes), count(r.activation_bytes),
                      f"{extra:.1%}", count(one.instructions), count(r.instructions),
                      f"{more:+.1%}", f"{more - extra:+.1%}"))
-    print_table("Streaming on Cortex-M4: memory and instructions against per layer (must: at most "
-                "10 % beyond the extra MACs)", rows)
+    print_table("The smallest streamed plans on Cortex-M4: memory and instructions against per "
+                "layer (at the aims for memory: python -m benchmarks.streams)", rows)
 
 
 def print_tables(runs: Sequence[Run]) -> None:

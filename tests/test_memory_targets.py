@@ -48,3 +48,14 @@ def test_activation_bytes(name: str, exact: int, stretched: int) -> None:
         assert planned.activation_bytes <= most_bytes
         assert planned.extra_macs <= (overhead or 0) * planned.macs
         assert planned.scratch_bytes <= 4096
+
+
+@pytest.mark.slow
+def test_scratch_memory_of_one_segment_lets_no_other_spread() -> None:
+    """The first segment's kernels take 1,788 bytes beside 24,480 of activations, others less: what
+    is left there, no activation needs."""
+    target = target_for("cortex-m4")
+    graph = select(network("mobilenet_v2_0.35_144"), target)
+    planned = plan(graph, target, Limits(strategy="stream", input_memory="excluded"))
+    assert planned.activation_bytes <= 24_500
+    assert planned.arena_bytes <= 26_268

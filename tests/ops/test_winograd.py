@@ -7,7 +7,7 @@ import itertools
 
 import numpy as np
 
-from tinyeff.ir import Graph, Limits, Optimize
+from tinyeff.ir import Graph, Limits, Memory, Optimize
 from tinyeff.ops import winograd
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.conv_2d import Conv2DAttrs
@@ -109,6 +109,7 @@ def test_speed_never_computes_twice_what_other_kernels_compute_once() -> None:
     stack = least_stack_bytes(made["speed"].graph, target_for("cortex-m4", "speed"))
     beside = stack + 24 * 24 * 8  # and the caller's output
     for arena_bytes in range(plans["balanced"].arena_bytes, plans["speed"].arena_bytes, 64):
-        limits = Limits(sram_bytes=arena_bytes + beside)
-        plan = compile_graph(graph, target_for("cortex-m4", "speed"), limits).plan
-        assert plan.arena_bytes <= arena_bytes and plan.extra_macs == 0
+        for limits in (Limits(sram_bytes=arena_bytes + beside),
+                       Limits(memories=(Memory("only", arena_bytes + beside),))):
+            plan = compile_graph(graph, target_for("cortex-m4", "speed"), limits).plan
+            assert plan.arena_bytes <= arena_bytes and plan.extra_macs == 0

@@ -8,13 +8,12 @@ from dataclasses import replace
 
 from tinyeff.ir import Graph, Limits, Plan, Target
 from tinyeff.planner.arranging import arrange
-from tinyeff.planner.budget import arena_budget, fits, rooms
-from tinyeff.planner.choices import with_fastest
+from tinyeff.planner.budget import arena_budget, fits, output_bytes, rooms
 from tinyeff.planner.drawing import draw
 from tinyeff.planner.memories import plan_in_memories
 from tinyeff.planner.regions import heat_of
 from tinyeff.planner.search import reporting
-from tinyeff.planner.single import STRATEGIES, check_limits, plan_in_one
+from tinyeff.planner.single import STRATEGIES, check_limits, plan_in_one, quick_or_lean
 from tinyeff.planner.stack import least_stack_bytes, stack_bytes
 from tinyeff.planner.streaming import MOST_OVERHEAD, StreamPlanner
 from tinyeff.planner.validator import validate
@@ -40,12 +39,11 @@ def plan(graph: Graph, target: Target, limits: Limits) -> Plan:
     parts = max(len(limits.memories), 1)
     limits = replace(limits, stack_bytes=least_stack_bytes(graph, target, parts))
     result = _in_one_or_more(graph, target, limits)
-    if limits.memories or limits.sram_bytes is not None:
-        needed = stack_bytes(graph, result)
-        while needed > limits.stack_bytes:  # tiles of many stages lie on it
-            limits = replace(limits, stack_bytes=needed)
-            result = _in_one_or_more(graph, target, limits)
-            needed = stack_bytes(graph, result)
+    while (needed := stack_bytes(graph, result)) > limits.stack_bytes and (
+            _fits(graph, result, limits, limits.stack_bytes)
+            and not _fits(graph, result, limits, needed)):
+        limits = replace(limits, stack_bytes=needed)  # tiles of many stages lie on it
+        result = _in_one_or_more(graph, target, limits)
     validate(graph, result)
     return result
 
@@ -87,6 +85,11 @@ def front(
     return found
 
 
+def _fits(graph: Graph, result: Plan, limits: Limits, stack: int) -> bool:
+    """True where the arena, the outputs and a stack of so many bytes fit the SRAM granted."""
+    return judge(result, replace(limits, flash_bytes=None), stack + output_bytes(graph), 0).fits
+
+
 def _in_one_or_more(graph: Graph, target: Target, limits: Limits) -> Plan:
     """The plan in one arena; in several memories, unless one of them is granted as well and does it
     alone."""
@@ -106,8 +109,9 @@ def _in_one_or_more(graph: Graph, target: Target, limits: Limits) -> Plan:
 
 
 def _spread(graph: Graph, target: Target, limits: Limits) -> Plan:
-    if target.optimize == "speed":
-        quick = plan_in_memories(with_fastest(graph), target, limits)
-        if fits(quick.buffers, rooms(graph, limits)):
-            return quick
-    return plan_in_memories(graph, target, limits)
+    """The plan in several memories."""
+    if target.optimize != "speed":
+        return plan_in_memories(graph, target, limits)
+    room = rooms(graph, limits)
+    return quick_or_lean(graph, lambda g: plan_in_memories(g, target, limits),
+                         lambda p: fits(p.buffers, room))

@@ -93,8 +93,7 @@ def _extents(group: StageGroup, rows: int) -> Iterator[Extent]:
     begin, end = group.stripes[0]
     down = [spread(group.stages, Tile(y, min(y + group.tile_rows, group.rows), begin, end, begin))
             for y in steps]
-    across = [[spread(group.stages, Tile(0, 1, x, min(x + group.tile_pixels, x1), x))
-               for x in range(x0, x1, group.tile_pixels)] for x0, x1 in group.stripes]
+    across = _across(group)
     for number in range(len(group.stages)):
         heights = [t[number].y1 - t[number].y0 for t in down]
         columns = [[t[number] for t in tiles] for tiles in across]
@@ -103,8 +102,24 @@ def _extents(group: StageGroup, rows: int) -> Iterator[Extent]:
                         for tiles in columns if tiles)
         else:
             total = sum(t.x1 - t.x0 for tiles in columns for t in tiles)
-        widest = max((t.x1 - t.x0 for tiles in columns for t in tiles), default=1)
-        yield Extent(max([1, *heights]), max(widest, 1), sum(heights) * total)
+        yield Extent(max([1, *heights]), _widest(columns), sum(heights) * total)
+
+
+def widest_tiles(group: StageGroup) -> list[int]:
+    """The pixels of the widest tile of each stage."""
+    across = _across(group)
+    return [_widest([[t[number] for t in tiles] for tiles in across])
+            for number in range(len(group.stages))]
+
+
+def _across(group: StageGroup) -> list[list[tuple[Tile, ...]]]:
+    """The tiles of all stages in one row of the group's map, stripe by stripe."""
+    return [[spread(group.stages, Tile(0, 1, x, min(x + group.tile_pixels, x1), x))
+             for x in range(x0, x1, group.tile_pixels)] for x0, x1 in group.stripes]
+
+
+def _widest(columns: list[list[Tile]]) -> int:
+    return max([1, *(t.x1 - t.x0 for tiles in columns for t in tiles)])
 
 
 def _extra_macs(

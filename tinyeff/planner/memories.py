@@ -14,7 +14,7 @@ from tinyeff.ir import Graph, Limits, Plan, Target
 from tinyeff.planner.budget import fits, rooms
 from tinyeff.planner.patches import plan_patch
 from tinyeff.planner.per_layer import plan_per_layer
-from tinyeff.planner.streaming import plan_stream
+from tinyeff.planner.streaming import StreamPlans
 
 SHARES = (100, 95, 90, 80, 65, 50, 0)
 """Percent of all memory that plans may take which are tried one after the other."""
@@ -61,6 +61,8 @@ def _shrinking(
     if strategy == "per-layer":
         yield plan_per_layer(graph, target, limits)
         return
-    planner = plan_patch if strategy == "patch" else plan_stream
+    streams = StreamPlans(graph, target, limits, total_bytes)
     for percent in SHARES:
-        yield planner(graph, target, limits, total_bytes * percent // 100)
+        most_bytes = total_bytes * percent // 100
+        yield (plan_patch(graph, target, limits, most_bytes) if strategy == "patch"
+               else streams.within(most_bytes))

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tinyeff.errors import UnsupportedError, UsageError
 from tinyeff.ir import Graph, Limits, Plan, Target
 from tinyeff.planner.budget import arena_budget
@@ -43,14 +45,24 @@ def plan_in_one(graph: Graph, target: Target, limits: Limits) -> Plan:
     budget = arena_budget(graph, limits)
     if limits.patch_grid is not None:
         return plan_masked(graph, target, limits, budget)
-    if target.optimize == "speed":
-        quick = _least_work(with_fastest(graph), target, limits, budget)
-        if budget is None or (quick.arena_bytes <= budget and quick.extra_macs <= 0):
-            return quick
-        # Kernels that need less memory may fit where these do not, or with less computed twice.
-        lean = _least_work(graph, target, limits, budget)
-        return min(quick, lean, key=lambda p: rank(p, budget)[:2])
-    return _least_work(graph, target, limits, budget)
+    if target.optimize != "speed":
+        return _least_work(graph, target, limits, budget)
+    if budget is None:
+        return _least_work(with_fastest(graph), target, limits, budget)
+    return quick_or_lean(graph, lambda g: _least_work(g, target, limits, budget),
+                         lambda p: p.arena_bytes <= budget)
+
+
+def quick_or_lean(
+    graph: Graph, planned: Callable[[Graph], Plan], fits: Callable[[Plan], bool]
+) -> Plan:
+    """The plan with the fastest kernels, as `--optimize speed` wants it; that of all kernels where
+    only leaner ones fit, or fit with less computed twice."""
+    quick = planned(with_fastest(graph))
+    if fits(quick) and quick.extra_macs <= 0:
+        return quick
+    lean = planned(graph)
+    return min(quick, lean, key=lambda p: (0 if fits(p) else p.arena_bytes, p.extra_macs))
 
 
 def fitting_per_layer(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -13,9 +13,9 @@ from tinyeff.errors import UnsupportedError
 from tinyeff.ir import Buffer, Graph, Limits, Op, Plan, Segment, Target, Variant
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
-from tinyeff.planner.allocation import allocate
+from tinyeff.planner.allocation import TRIES, allocate, search
 from tinyeff.planner.assembly import alone, assemble
-from tinyeff.planner.budget import in_first, mac_budget, rooms
+from tinyeff.planner.budget import fits, in_first, mac_budget, rooms
 from tinyeff.planner.choices import VIEW, Choice, shared_bytes, smallest, ways
 from tinyeff.planner.lifetimes import lifetimes, private_buffers
 from tinyeff.planner.measuring import Stream, measure
@@ -24,6 +24,7 @@ from tinyeff.planner.per_layer import live_buffers, plan_per_layer
 from tinyeff.planner.placement import Task
 from tinyeff.planner.search import SHORT, Piece, Route, Search
 from tinyeff.planner.streams import IMPOSSIBLE, Space
+from tinyeff.planner.widening import widened
 
 MOST_OVERHEAD = 1.0
 """Extra MACs, as a fraction of the graph's, that the search considers unless told otherwise."""
@@ -31,6 +32,9 @@ MOST_OVERHEAD = 1.0
 MARGIN, SLACK_BYTES = 1.05, 64
 """How far estimates of the second search may be above what it then measures: a part of it, and what
 counters and alignment are in the smallest networks."""
+
+UNUSED = "unused"
+"""A buffer that keeps others out of its place."""
 
 MOST_PLACINGS = 8
 """How often a smaller route is tried where gaps between buffers make one too large."""
@@ -45,18 +49,39 @@ def plan_stream(
     MACs stay within `limits.max_overhead`; without that there are none if there is no
     `arena_bytes`, else as few as it takes.
     """
-    exact = StreamPlanner(graph, target, limits, 0, arena_bytes)
-    if not limits.max_overhead:
-        result = exact.within(arena_bytes)
-        if (limits.max_overhead is not None or arena_bytes is None
-                or result.arena_bytes <= arena_bytes):
-            return result
-    most = MOST_OVERHEAD if limits.max_overhead is None else limits.max_overhead
-    planner = StreamPlanner(graph, target, limits, most, arena_bytes)
-    result = planner.within(arena_bytes, mac_budget(planner.macs, most))
-    # The larger space holds the smaller one, but gaps between buffers know no such order.
-    options = [result] if arena_bytes is not None else [result, exact.within(None)]
-    return min(options, key=lambda p: p.arena_bytes)
+    return StreamPlans(graph, target, limits, arena_bytes).within(arena_bytes)
+
+
+class StreamPlans:
+    """`plan_stream` for one arena after the other, each of at most `most_bytes`: what was searched
+    for one serves all."""
+
+    def __init__(
+        self, graph: Graph, target: Target, limits: Limits, most_bytes: int | None
+    ) -> None:
+        self._asked, self._overhead = (graph, target, limits), limits.max_overhead
+        self._most_bytes = most_bytes
+
+    @cached_property
+    def _exact(self) -> StreamPlanner:
+        return StreamPlanner(*self._asked, 0, self._most_bytes)
+
+    @cached_property
+    def _wide(self) -> StreamPlanner:
+        most = MOST_OVERHEAD if self._overhead is None else self._overhead
+        return StreamPlanner(*self._asked, most, self._most_bytes)
+
+    def within(self, arena_bytes: int | None) -> Plan:
+        """What `plan_stream` says."""
+        if not self._overhead:
+            result = self._exact.within(arena_bytes)
+            if (self._overhead is not None or arena_bytes is None
+                    or result.arena_bytes <= arena_bytes):
+                return result
+        result = self._wide.within(arena_bytes, self._wide.most_macs)
+        # The larger space holds the smaller one, but gaps between buffers know no such order.
+        options = [result] if arena_bytes is not None else [result, self._exact.within(None)]
+        return min(options, key=lambda p: p.arena_bytes)
 
 
 def _frugal(op: Op) -> Variant:
@@ -100,7 +125,7 @@ class StreamPlanner:
                     f"the input cannot be streamed: early exit {number} comes before the last "
                     "operator that reads it; use --input-memory resident")
         self._alone = [IMPOSSIBLE] * self._gone + self._least[self._gone:]
-        self._most_macs = mac_budget(self.macs, most_overhead)
+        self.most_macs = mac_budget(self.macs, most_overhead)
         self._arena_bytes, self._known = arena_bytes or 0, known_bytes
         self._streams: dict[Piece, tuple[Stream, int]] = {}
 
@@ -114,7 +139,7 @@ class StreamPlanner:
         """All ways that may be of use: those that need no more than a quick search finds."""
         enough = self.roughly() if self._known is None else self._known
         ceiling = max(int(enough * MARGIN) + SLACK_BYTES, self._arena_bytes)
-        return Search(self._space, self._alone, self._most_macs, ceiling)
+        return Search(self._space, self._alone, self.most_macs, ceiling)
 
     def roughly(self) -> int:
         """The least bytes without extra MACs that a quick search over short segments finds."""
@@ -130,22 +155,68 @@ class StreamPlanner:
             route, streams = self._measured(ceiling)
             if best is None or route.live_bytes < best.arena_bytes:
                 plan = self._placed(route, streams)
-                best = plan if best is None or plan.arena_bytes < best.arena_bytes else best
+                if best is None or plan.arena_bytes < best.arena_bytes:
+                    best, chosen = plan, (route, streams)
             over = 0 if arena_bytes is None else best.arena_bytes - arena_bytes
             if over <= 0 or ceiling <= least:
                 break
             ceiling = max(ceiling - over, least)
         assert best is not None
+        if arena_bytes is None:
+            best = self._with_least_activations(best, *chosen)
+        best = self._with_wide_tiles(best, *chosen, arena_bytes)
         if best.arena_bytes > max(self._least, default=0) and not self._pushed:
             # Gaps between buffers took what streaming saves.
             whole = plan_per_layer(self._graph, self._target, self._limits)
             best = min(whole, best, key=lambda p: p.arena_bytes)
         return replace(best, cut_off=self._search.cut_off)
 
+    def _with_least_activations(
+        self, plan: Plan, route: Route, streams: dict[int, Stream]
+    ) -> Plan:
+        """The plan of a route in the same arena, with no more activations alive at any time than
+        the segment holds that must hold most; as it is where no such layout was found at once.
+
+        Where a segment's scratch memory makes it the largest, others could hold more for nothing.
+        """
+        least = max((min(map(_active_bytes, self._within(p.first, route))) if p.config is None
+                     else p.live_bytes - _size(streams[p.first].private)
+                     for p in route.pieces), default=0)
+        if plan.activation_bytes <= least:
+            return plan
+        choices = list(self._choices(route, least))
+        task, segments = self._task(route, streams, choices, plan.arena_bytes - least)
+        offsets = search(task.problem, plan.arena_bytes, TRIES)
+        if offsets is None:
+            return plan
+        placed = [b for b in task.placed(offsets) if b.name != UNUSED]
+        return assemble(self._graph, self._target, self._limits, choices, placed,
+                        plan.lower_bound_bytes, segments, route.extra_macs)
+
+    def _with_wide_tiles(
+        self, plan: Plan, route: Route, streams: dict[int, Stream], arena_bytes: int | None
+    ) -> Plan:
+        """The plan of a route with tiles as wide as fits `arena_bytes`, or the arena and the
+        activations that it has anyway; as it is where gaps between buffers make that too large."""
+        arena = max(plan.arena_bytes, arena_bytes or 0)
+        most = (arena, plan.activation_bytes if arena_bytes is None else arena)
+        wide = {}
+        for piece in route.pieces:
+            if piece.config is not None:
+                stream = streams[piece.first]
+                active = piece.live_bytes - _size(stream.private)
+                spare = min(most[0] - piece.live_bytes, most[1] - active)
+                wide[piece.first] = widened(self._space, self._memory, stream, spare)
+        if all(w.segment == streams[first].segment for first, w in wide.items()):
+            return plan
+        wider, memories = self._placed(route, wide), rooms(self._graph, self._limits)
+        small = wider.arena_bytes <= most[0] and wider.activation_bytes <= most[1]
+        return wider if small and (not memories or fits(wider.buffers, memories)) else plan
+
     def front(self, count: int) -> list[Plan]:
         """About `count` plans from the smallest without extra MACs to the smallest of all: each
         with the least extra MACs for its bytes, the largest first."""
-        high, low = self._smallest(0), self._smallest(self._most_macs)
+        high, low = self._smallest(0), self._smallest(self.most_macs)
         plans: list[Plan] = []
         for ceiling in np.unique(np.geomspace(low, high, count).astype(np.int64))[::-1]:
             route, streams = self._measured(max(int(ceiling), low))
@@ -212,7 +283,7 @@ class StreamPlanner:
         alive = [(n, b) for n, b in enumerate(self._memory.buffers)
                  if b.region == "arena" and b.first < piece.last and b.last > piece.first]
         held = (stream.rings[n][2] if n in stream.rings else b.size_bytes for n, b in alive)
-        return sum(held) + sum(b.size_bytes for b in stream.private)
+        return sum(held) + _size(stream.private)
 
     def _bound_bytes(self, choices: Sequence[Choice], piece: Piece, stream: Stream | None) -> int:
         """The least bytes of any layout while the piece runs."""
@@ -222,18 +293,39 @@ class StreamPlanner:
         shared = shared_bytes(buffers, _overlaps(buffers, piece, stream))
         return self._apart_bytes(piece, stream) - shared
 
-    def _choices(self, route: Route) -> Iterator[Choice]:
-        """How each operator runs."""
+    def _within(self, op: int, route: Route) -> list[Choice]:
+        """The ways to run an operator layer by layer in what the route needs, the fastest first."""
+        return [c for c in self._options[op] if c.bound_bytes <= route.live_bytes]
+
+    def _choices(self, route: Route, most_active: int = IMPOSSIBLE) -> Iterator[Choice]:
+        """How each operator runs, those layer by layer beside at most so many live activations."""
         for piece in route.pieces:
             for op in range(piece.first, piece.last):
                 if piece.config is None:
-                    yield next(c for c in self._options[op] if c.bound_bytes <= route.live_bytes)
+                    yield next(c for c in self._within(op, route)
+                               if _active_bytes(c) <= most_active)
                 else:
                     yield Choice(self._space.variants[op], False, (), piece.live_bytes)
 
     def _placed(self, route: Route, streams: dict[int, Stream]) -> Plan:
         """Offsets for the buffers of a route, and the plan over them."""
-        graph, choices = self._graph, list(self._choices(route))
+        choices = list(self._choices(route))
+        task, segments = self._task(route, streams, choices)
+        bounds = [self._bound_bytes(choices, p, streams.get(p.first)) for p in route.pieces]
+        bound = max(bounds, default=route.live_bytes)
+        layout, memories = allocate(task.problem, bound), rooms(self._graph, self._limits)
+        placed = task.placed(layout.offsets)
+        if memories:
+            placed = in_first(placed, memories) or task.spread(memories, bound)
+        return assemble(self._graph, self._target, self._limits, choices, placed,
+                        layout.lower_bound_bytes, segments, route.extra_macs)
+
+    def _task(
+        self, route: Route, streams: dict[int, Stream], choices: Sequence[Choice],
+        private_bytes: int = 0,
+    ) -> tuple[Task, list[Segment]]:
+        """The buffers of a route, to be placed, and its segments; each has at least `private_bytes`
+        of private memory, some of it `UNUSED`."""
         buffers = list(self._memory.buffers)
         overlaps: list[Overlap] = []
         private: list[Buffer] = []
@@ -242,21 +334,17 @@ class StreamPlanner:
             if piece.config is None:
                 segments.append(alone(piece.first))
                 overlaps += choices[piece.first].overlaps
-                private += private_buffers(graph, piece.first, choices[piece.first].variant)
-                continue
-            stream = streams[piece.first]
-            segments.append(stream.segment)
-            overlaps += _stretch(buffers, piece, stream)
-            private += stream.private
-        task = Task(graph, (*buffers, *private), overlaps, segments)
-        bounds = [self._bound_bytes(choices, p, streams.get(p.first)) for p in route.pieces]
-        bound = max(bounds, default=route.live_bytes)
-        layout, memories = allocate(task.problem, bound), rooms(graph, self._limits)
-        placed = task.placed(layout.offsets)
-        if memories:
-            placed = in_first(placed, memories) or task.spread(memories, bound)
-        return assemble(graph, self._target, self._limits, choices, placed,
-                        layout.lower_bound_bytes, segments, route.extra_macs)
+                own = private_buffers(self._graph, piece.first, choices[piece.first].variant)
+            else:
+                stream = streams[piece.first]
+                segments.append(stream.segment)
+                overlaps += _stretch(buffers, piece, stream)
+                own = stream.private
+            private += own
+            if _size(own) < private_bytes:
+                private.append(Buffer(UNUSED, "arena", UNUSED, piece.first, piece.last,
+                                      private_bytes - _size(own), 0, 0, op=piece.first))
+        return Task(self._graph, (*buffers, *private), overlaps, segments), segments
 
 
 def _pushed(graph: Graph, limits: Limits) -> tuple[int, ...]:
@@ -267,6 +355,15 @@ def _pushed(graph: Graph, limits: Limits) -> tuple[int, ...]:
         raise UnsupportedError(f"only a model of one input can have it streamed; this one has "
                                f"{len(graph.inputs)}; use --input-memory resident")
     return graph.inputs
+
+
+def _size(buffers: Iterable[Buffer]) -> int:
+    return sum(b.size_bytes for b in buffers)
+
+
+def _active_bytes(choice: Choice) -> int:
+    """Activations that live at least while an operator runs layer by layer."""
+    return choice.bound_bytes - choice.variant.scratch_bytes - choice.variant.state_bytes
 
 
 def _may_share(output: Buffer, source: Buffer, piece: Piece) -> bool:
