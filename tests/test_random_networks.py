@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
+from tests.networks.attention import attention
 from tests.networks.batch import Job, run_on_arm, run_on_host
 from tests.networks.strategy import KINDS, Case, networks
 from tests.shared import needs
@@ -104,6 +105,26 @@ def test_networks_on_emulated_cores(cpu: str, optimize: Optimize) -> None:
     cases = drawn(40, number=1)
     jobs = [planned(graph, case, cpu, optimize) for case, graph, _ in cases]
     assert_equal(run_on_arm(jobs, cpu, optimize), cases)
+
+
+@pytest.mark.all
+def test_attention_in_every_strategy() -> None:
+    jobs, wanted, parts = [], [], 0
+    for number in range(40):
+        graph = simplify(attention(number))
+        check_supported(graph)
+        inputs = tuple(x[0] for x in random_inputs(graph, 1))
+        outputs = expected_outputs(graph, inputs)
+        for strategy in ("per-layer", "patch", "stream"):
+            target = target_for(CPUS[number % 2])
+            program = compile_graph(graph, target, Limits(strategy=strategy)).program
+            parts += any(0 < g.tile_pixels < g.pixels for g in program.groups)
+            jobs.append(Job(program, inputs))
+            wanted.append(outputs)
+    assert parts > 40, "plans that compute some columns at a time are what this test is for"
+    for job, found, expected in zip(jobs, run_on_host(jobs), wanted, strict=True):
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(a, b, err_msg=job.program.plan.strategy)
 
 
 @pytest.mark.all
