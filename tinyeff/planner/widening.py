@@ -22,7 +22,6 @@ from tinyeff.schedule import StageGroup
 STEP_PIXELS = 6
 """Tiles narrower than a row are a multiple of it: kernels take pixels in twos and threes."""
 
-
 MOST_TILES = 16
 """In a row, of the tilings that are tried beside the narrowest."""
 
