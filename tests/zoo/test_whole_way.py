@@ -145,6 +145,9 @@ COMPARABLE: dict[str, tuple[str, ...]] = {
     "active_shiftnet_20": ("per-layer",)}
 """Where the converter puts parallel branches into another order: plans that do not depend on it."""
 
+FLOAT_ONLY = ("efficientvit_b0",)
+"""Networks with a step whose range no int8 holds: sums that come near zero are divided by."""
+
 STRATEGIES = ("per-layer", "patch", "stream")
 MANY = 130
 """Networks of so many operators and more are planned with `make bench` only."""
@@ -326,7 +329,7 @@ def test_code_of_the_rest_is_exact(rest: Networks, name: str, strategy: str) -> 
 
 @pytest.mark.all
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("name", names(SECOND))
+@pytest.mark.parametrize("name", [n for n in names(SECOND) if n not in FLOAT_ONLY])
 def test_code_of_the_second_half_is_exact(second: Networks, name: str, strategy: str) -> None:
     check_code(second, name, strategy)
 
