@@ -29,18 +29,13 @@ def refitted(weights: Array, wanted: Array, given: Array, samples: Array) -> Arr
               for part in (samples % 2 == 0, samples % 2 == 1) if part.any()]
     if len(halves) < 2:
         return weights
-    largest = max(float(np.abs(missing).max(initial=0.0)) for _, missing, _ in halves)
-    if not largest:
+    if not any(missing.any() for _, missing, _ in halves):
         return weights
-    errors = []
-    for ridge in (None, *RIDGES):
-        error = 0.0
-        for mine, other in (halves, halves[::-1]):
-            change = np.zeros_like(weights) if ridge is None else _change(weights, *mine[:2], ridge)
-            error = error + _error(weights, change, *other)
-        errors.append(error)
-    errors[0] = errors[0] * CLEARLY
-    best = int(np.argmin([float(e) for e in errors]))
+    errors = [CLEARLY * sum(_error(weights, np.zeros_like(weights), *other) for other in halves)]
+    for ridge in RIDGES:
+        errors.append(sum(_error(weights, _change(weights, *mine[:2], ridge), *other)
+                          for mine, other in (halves, halves[::-1])))
+    best = int(np.argmin(errors))
     if best == 0:
         return weights
     whole = halves[0][0] + halves[1][0], halves[0][1] + halves[1][1]
