@@ -206,6 +206,21 @@ def test_wrong_number_or_kind_of_inputs(inputs: tuple[int, ...]) -> None:
     assert found == ("read" if inputs in [(0, 1), (0, 1, 2, 2)] else "UnsupportedError")
 
 
+@pytest.mark.parametrize("dimension", [8, 2**31 - 1])
+def test_more_parts_than_outputs(dimension: int) -> None:
+    def unpack(model: Any) -> None:
+        options = schema.UnpackOptionsT()
+        options.num, options.axis = 2**31 - 1, 1
+        model.subgraphs[0].tensors[0].shape = int32(1, dimension)
+        insert(model, 0, "UNPACK", [0], [3], options)
+        del model.subgraphs[0].operators[1:]
+        model.subgraphs[0].outputs = int32(3)
+
+    with pytest.raises(UnsupportedError) as error:
+        check_supported(parse(changed(unpack), "model"))
+    assert "it has 1 outputs, not 2147483647" in [i.reason for i in error.value.items]
+
+
 def test_operator_without_options_or_with_those_of_another() -> None:
     def none(model: Any) -> None:
         model.subgraphs[0].operators[0].builtinOptions = None

@@ -94,6 +94,16 @@ def axis_of(axis: int, x: Tensor) -> int:
     return axis % rank - rank
 
 
+def count_of(count: int, node: Node[Any]) -> int:
+    """A number of parts that an option names; ValueError where it is not that of the outputs.
+
+    Seen to at once: a list of 2**31 parts would take all memory before anyone compares it.
+    """
+    if count != len(node.outputs):
+        raise ValueError(f"it has {len(node.outputs)} outputs, not {count}")
+    return int(count)
+
+
 def only(values: tuple[int, ...], what: str) -> int:
     """The only one of `values`."""
     if len(values) != 1:

@@ -36,7 +36,8 @@ class Split(Parting[SplitAttrs]):
 
     def read(self, options: Any, node: Node[None]) -> SplitAttrs:
         axis = parting.only(o.constant_ints(node, 0, "axis"), "axis")
-        return SplitAttrs(parting.axis_of(axis, node.input(1)), int(options.numSplits))
+        return SplitAttrs(parting.axis_of(axis, node.input(1)),
+                          parting.count_of(options.numSplits, node))
 
     def write(self, node: Node[SplitAttrs]) -> Any:
         parting.check_axis(node, 0, node.attrs.axis, node.input(1))

@@ -34,7 +34,8 @@ class Unpack(Parting[UnpackAttrs]):
     version = 2
 
     def read(self, options: Any, node: Node[None]) -> UnpackAttrs:
-        return UnpackAttrs(parting.axis_of(options.axis, node.input(0)), int(options.num))
+        return UnpackAttrs(parting.axis_of(options.axis, node.input(0)),
+                           parting.count_of(options.num, node))
 
     def write(self, node: Node[UnpackAttrs]) -> Any:
         options = schema.UnpackOptionsT()
