@@ -35,4 +35,4 @@ def test_a_damaged_network_keeps_its_classes(tmp_path: Path) -> None:
     found, undamaged = (int8(quantize(g, (pictures[:CALIBRATION],)), pictures[CALIBRATION:])
                         for g in (broken, graph))
     assert agreement(expected, found) >= 97
-    assert signal_to_noise(expected, found) >= signal_to_noise(expected, undamaged) - 3
+    assert signal_to_noise(expected, found) >= signal_to_noise(expected, undamaged) - 1.5
