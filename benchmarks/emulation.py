@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.__main__ import default_models
+from benchmarks.text import print_table
 from tinyeff.emitter import MANIFEST, EmitOptions, emit, read_manifest
 from tinyeff.pipeline import compile_model
 from tinyeff.simulator.cycles import cycle_model
@@ -64,12 +65,8 @@ def main() -> None:
     parser.add_argument("--cpu", default="cortex-m4")
     parser.add_argument("--compiler", choices=("gcc", "zig"))
     options = parser.parse_args()
-    rows = [COLUMNS]
-    rows += [line(m, options.cpu, options.compiler) for m in options.models or default_models()]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
-    for row in rows:
-        print("  ".join(cell.ljust(w) if i == 0 else cell.rjust(w)
-                        for i, (cell, w) in enumerate(zip(row, widths, strict=True))))
+    models = options.models or default_models()
+    print_table("", [COLUMNS, *(line(m, options.cpu, options.compiler) for m in models)])
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -111,13 +112,15 @@ def compare_subsets(effort: str) -> Iterator[str]:
                f"{max(values):.2f} %")
 
 
+def is_wanted(networks: tuple[str, ...], name: str) -> bool:
+    """Whether a network is among those named; where none is, all are wanted."""
+    return not networks or name in networks
+
+
 def cases(networks: tuple[str, ...]) -> Iterator[tuple[str, Graph, Array, Array]]:
     """(name, float graph, calibration, evaluation) of these networks, or of all."""
     calibration, test = images("calibration")[0], images("eval")[0]
-
-    def wanted(name: str) -> bool:
-        return not networks or name in networks
-
+    wanted = partial(is_wanted, networks)
     if wanted("ic_resnet8"):
         yield ("ic_resnet8", read(SHARED / "models" / "ic_resnet8.h5"),
                calibration[:CALIBRATION, None], test[:, None])
@@ -188,7 +191,7 @@ def compare_damaged(effort: str, networks: tuple[str, ...]) -> Iterator[str]:
            "  dB   undamaged, ours: agreement  dB")
     (calibration, _), (test, _) = images("calibration"), images("eval")
     for network in TRAINED:
-        if networks and network.name not in networks:
+        if not is_wanted(networks, network.name):
             continue
         graph, samples = made(network), network.inputs(calibration[:CALIBRATION])
         known, new = network.inputs(calibration[CALIBRATION:]), network.inputs(test)

@@ -112,13 +112,9 @@ def _decibels(layer: Layer) -> str:
 
 def report_page(model: str, diagnosis: Diagnosis) -> str:
     """The diagnosis as an HTML page in one piece, plots included."""
-    import jinja2  # not needed unless a page is asked for
+    from tinyeff import resources  # its Jinja is not needed unless a page is asked for
 
-    from tinyeff import resources
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(resources.folder("templates")), autoescape=True,
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = resources.templates().overlay(autoescape=True, keep_trailing_newline=False)
     shares = _shares(diagnosis)
     rows = [{"layer": layer, "share": share, "rank": diagnosis.ranking.index(layer.number) + 1,
              "cells": _cells(layer), "name": _short(layer.name)}

@@ -9,7 +9,7 @@ from tinyeff.errors import UnsupportedError
 from tinyeff.ir import Graph, Limits, Target
 from tinyeff.planner.budget import arena_budget
 from tinyeff.planner.order import OrderSearch, branch_by_branch, with_order
-from tinyeff.planner.single import check_limits, fitting_per_layer, plan_in_one, rank
+from tinyeff.planner.single import check_limits, per_layer_within, plan_in_one, rank
 from tinyeff.planner.stack import least_stack_bytes
 from tinyeff.planner.streaming import StreamPlanner
 
@@ -34,9 +34,10 @@ def arrange(graph: Graph, target: Target, limits: Limits) -> Graph:
     order = OrderSearch(graph, limits.input_memory).best()
     whole = [with_order(graph, order)] if order is not None else []
     budget = arena_budget(graph, limits)
-    for candidate in (graph, *whole):
-        if fitting_per_layer(candidate, target, limits, budget) is not None:
-            return candidate
+    if limits.strategy == "auto":
+        for candidate in (graph, *whole):
+            if per_layer_within(candidate, target, limits, budget) is not None:
+                return candidate
     alone = limits.strategy in ("per-layer", "patch")
     others = whole if alone else _promising(graph, target, limits, order)
     if not others:

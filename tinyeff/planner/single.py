@@ -65,11 +65,11 @@ def quick_or_lean(
     return min(quick, lean, key=lambda p: (0 if fits(p) else p.arena_bytes, p.extra_macs))
 
 
-def fitting_per_layer(
+def per_layer_within(
     graph: Graph, target: Target, limits: Limits, budget: int | None
 ) -> Plan | None:
-    """The plan layer by layer where strategy "auto" takes it, since it fits what is granted."""
-    if limits.strategy != "auto" or budget is None or limits.input_memory == "streamed":
+    """The plan layer by layer where it fits what is granted, and has the image as a whole."""
+    if budget is None or limits.input_memory == "streamed":
         return None
     whole = plan_per_layer(graph, target, limits)
     return whole if whole.arena_bytes <= budget else None
@@ -88,7 +88,7 @@ def _least_work(graph: Graph, target: Target, limits: Limits, budget: int | None
         return _patched(graph, target, limits, budget)
     if limits.strategy == "stream":
         return _streamed(graph, target, limits, budget)
-    whole = fitting_per_layer(graph, target, limits, budget)
+    whole = per_layer_within(graph, target, limits, budget)
     if whole is not None:
         return whole
     stream = plan_stream(graph, target, limits, budget)
@@ -101,9 +101,7 @@ def _least_work(graph: Graph, target: Target, limits: Limits, budget: int | None
 def _streamed(graph: Graph, target: Target, limits: Limits, budget: int | None) -> Plan:
     """Who names the strategy where a plan layer by layer would fit wants the memory that it saves,
     so the smallest plan; elsewhere the budget says how small is enough."""
-    whole_image = limits.input_memory != "streamed"
-    if budget is not None and whole_image and (
-            plan_per_layer(graph, target, limits).arena_bytes <= budget):
+    if per_layer_within(graph, target, limits, budget) is not None:
         budget = None
     return plan_stream(graph, target, limits, budget)
 

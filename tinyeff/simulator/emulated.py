@@ -13,13 +13,11 @@ from tinyeff.ir import Array, Program, Tensor
 from tinyeff.simulator import elf
 from tinyeff.simulator.engines import choose_engine
 from tinyeff.simulator.harness import Place, build_program, interface_of, place_for
-from tinyeff.simulator.host import Batch, TraceRecord, read_trace
+from tinyeff.simulator.host import TRACE, Batch, TraceRecord, read_trace
 from tinyeff.simulator.memory_map import MemoryMap
 from tinyeff.simulator.session import PAINT, Session
 from tinyeff.simulator.toolchain import find_toolchain, model_flags
 from tinyeff.targets import cpu_named
-
-TRACED = "TINYEFF_TRACE"
 
 
 class EmulatedProgram:
@@ -51,8 +49,8 @@ class EmulatedProgram:
         flags = list(model_flags(self.manifest.target.optimize))
         defines = list(chosen.defines)
         if trace:
-            flags.append(f"-D{TRACED}")
-            defines.append(TRACED)
+            flags.append(f"-D{TRACE}")
+            defines.append(TRACE)
         self._place = place_for(Place(cpu_named(cpu), chosen.memory, find_toolchain(compiler),
                                       flags, defines), self._interface)
         build = build_program(program, self._interface, self._place)
