@@ -1,19 +1,39 @@
 # SPDX-License-Identifier: MIT
-"""How every test runs: hypothesis profiles, and a count of what was skipped."""
+"""How every test runs: hypothesis profiles, compiled objects, and a count of what was skipped."""
 
 from __future__ import annotations
 
 import logging
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+from tests import objects
 
 # No deadline: a case may compile C. CI must give the same verdict twice, so it draws no new cases.
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True,
                           max_examples=200, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Whoever starts a run makes the folder of its objects and removes it; workers inherit it."""
+    if objects.STORE not in os.environ:
+        os.environ[objects.STORE] = tempfile.mkdtemp(prefix="tinyeff-objects-")
+        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(objects.STORE)))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _objects() -> Iterator[None]:
+    """The package's own builds take what was compiled before as well."""
+    with pytest.MonkeyPatch.context() as patch:
+        objects.install(patch)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -471,6 +471,7 @@ def test_commands_start_without_heavy_packages(command: str, absent: tuple[str, 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX: SIGINT to one process, and a closed pipe")
+@pytest.mark.slow
 class TestSignals:
     """What a shell does to a process."""
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tests.device.rig import Board, HostFirmware
 from tests.device.test_link import link_to
 from tests.exit_graphs import branchy
+from tests.objects import SANITIZERS
 from tests.shared import needs
 from tinyeff.cli import main
 from tinyeff.console.outcome import Exits
@@ -46,7 +47,6 @@ from tinyeff.simulator.verify import EXIT, compare, reference_outputs
 from tinyeff.targets import target_for
 from tinyeff.work import exit_macs, segment_macs
 
-SANITIZERS = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 WAYS = (("per-layer", "resident"), ("patch", "resident"), ("stream", "resident"),
         ("stream", "streamed"), ("per-layer", "excluded"), ("stream", "excluded"))
 SAMPLES = 8

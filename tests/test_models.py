@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.objects import SANITIZERS
 from tests.shared import needs, shared_path
 from tinyeff.data import random_inputs
 from tinyeff.emitter import EmitOptions, emit
@@ -28,8 +29,10 @@ PLAIN_PER_LAYER = {
 """Live activation bytes of a planner that keeps every tensor whole and shares nothing."""
 
 STRATEGIES = ("per-layer", "stream")
-SANITIZERS = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-MODELS = pytest.mark.parametrize("name", PLAIN_PER_LAYER)
+QUICK = ("kws_dscnn_int8", "ad_autoencoder_int8")
+MODELS = pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow)
+    for name in PLAIN_PER_LAYER])
 
 
 @cache
@@ -38,6 +41,7 @@ def graph_of(path: Path) -> Graph:
     return prepare(path)
 
 
+@cache
 def program_of(name: str, strategy: str, input_memory: str = "resident") -> Program:
     """A shared model, compiled for the default CPU."""
     graph = graph_of(shared_path("models", f"{name}.tflite"))
@@ -62,7 +66,7 @@ def test_a_hundred_inputs(name: str, strategy: str) -> None:
     assert result.exact, result.difference
 
 
-@MODELS
+@pytest.mark.parametrize("name", PLAIN_PER_LAYER)
 def test_per_layer_needs_no_more_than_plain_whole_tensors(name: str) -> None:
     plan = program_of(name, "per-layer", "excluded").plan
     assert plan.activation_bytes <= PLAIN_PER_LAYER[name]

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tests.device.rig import Board, HostFirmware
 from tests.device.test_link import link_to
 from tests.golden_files import EXAMPLES
+from tests.objects import SANITIZERS
 from tests.planner.patch_graphs import real_graphs
 from tests.shared import needs, shared_path
 from tinyeff.cli import main
@@ -40,7 +41,6 @@ from tinyeff.simulator.verify import compare, reference_outputs
 from tinyeff.targets import target_for
 from tinyeff.work import segment_macs
 
-SANITIZERS = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 MODEL = EXAMPLES / "shapes_int8.tflite"
 MODELS = ["kws_dscnn_int8", "vww_96_int8", "ic_resnet8_int8", "mcunet_vww_int8"]
 CORTEX_M4 = target_for("cortex-m4")

@@ -13,6 +13,7 @@ import pytest
 
 from tests.shared import CHECKOUT
 
+pytestmark = pytest.mark.slow
 SKIPS = {
     "by the helper": "from tests.shared import missing\ndef test_it() -> None:\n    missing('x')\n",
     "by pytest": "import pytest\ndef test_it() -> None:\n    pytest.skip('x')\n",

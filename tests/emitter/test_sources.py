@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.emitter.graphs import GRAPHS, chain, inputs_of, program_of
+from tests.objects import SANITIZERS
 from tests.shared import needs
 from tinyeff.data import random_inputs
 from tinyeff.emitter import MANIFEST, EmitOptions, emit
@@ -22,8 +23,6 @@ from tinyeff.pipeline import compile_graph
 from tinyeff.reader.flatbuffer import with_flatbuffer
 from tinyeff.simulator.host import WARNINGS, HostProgram, write_sources
 from tinyeff.simulator.verify import verify
-
-SANITIZERS = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
 @pytest.mark.parametrize("memory", ["resident", "excluded"])

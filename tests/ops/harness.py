@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from tests import objects
 from tests.shared import missing
 from tests.simulator.programs import model
 from tinyeff import resources
@@ -109,12 +110,13 @@ def runs_of(
 
 def program_sources(runs: Sequence[Run]) -> dict[str, str]:
     """The C files of a program that does all `runs`: kernels, headers, harness and data."""
-    kernels = sorted({s for run in runs for s in _kernel(run).sources})
+    lowered = _lowered(runs)
+    kernels = sorted({s for kernel in lowered for s in kernel.sources})
     files = {name: (HERE / name).read_text(encoding="utf-8")
              for name in ("harness.h", "harness.c", "harness_main.c")}
     for kernel in kernels:
         files |= _with_headers(f"{kernel}.c") | _with_headers(f"{kernel}.h")
-    return {**files, "runs.c": _data_file(runs, kernels)}
+    return {**files, "runs.c": _data_file(runs, lowered, kernels)}
 
 
 def _with_headers(name: str) -> dict[str, str]:
@@ -129,9 +131,20 @@ def _view(run: Run) -> Node[Any]:
     return flattened(run.node) if run.how.flat else run.node
 
 
-def _kernel(run: Run) -> Kernel:
+def _lowered(runs: Sequence[Run]) -> list[Kernel]:
+    """The kernel call of each run; what differs only in inputs and gap is lowered once."""
+    known: dict[tuple[int, Variant, bool], Kernel] = {}
+    kernels = []
+    for run in runs:
+        key = (id(run.node), run.variant, run.how.flat)
+        if key not in known:
+            known[key] = run.operator.lower(_view(run), run.variant)
+        kernels.append(_widened(run, known[key]))
+    return kernels
+
+
+def _widened(run: Run, kernel: Kernel) -> Kernel:
     """The kernel call with every pixel pitch that it has as a parameter widened by the gap."""
-    kernel = run.operator.lower(_view(run), run.variant)
     fields = dict(kernel.fields)
     for name, value in kernel.fields:
         is_constant = isinstance(fields.get(name.replace("_pitch", "_constant")), ConstArray)
@@ -171,11 +184,10 @@ class _Writer:
         self.lines += [f"static const {kernel.params} params_{number} = {{", *fields, "};"]
 
 
-def _data_file(runs: Sequence[Run], kernels: Sequence[str]) -> str:
+def _data_file(runs: Sequence[Run], lowered: Sequence[Kernel], kernels: Sequence[str]) -> str:
     out = _Writer()
     table, start = [], 0
-    for number, run in enumerate(runs):
-        kernel = _kernel(run)
+    for number, (run, kernel) in enumerate(zip(runs, lowered, strict=True)):
         out.params(number, kernel)
         _write_tensors(out, number, run, kernel, start)
         table.append(_run_entry(number, run, kernel))
@@ -255,8 +267,8 @@ def run_on_host(runs: Sequence[Run]) -> list[tuple[Array, ...]]:
         for path, text in files.items():
             (folder / path).write_text(text, encoding="utf-8", newline="\n")
         sources = [path for path in files if path.endswith(".c")]
-        command = [*compiler(), "-std=c11", *WARNINGS, *SANITIZERS, *sources, "-o", "runs.exe"]
-        built = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        command = [*compiler(), "-std=c11", *WARNINGS, *SANITIZERS]
+        built = objects.build(command, folder, sources, "runs.exe")
         assert built.returncode == 0, built.stderr[-4000:]
         done = subprocess.run([str(folder / "runs.exe")], capture_output=True, check=False)
         said = done.stderr.decode("utf-8", "replace")

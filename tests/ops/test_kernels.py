@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.objects import compile_c
 from tests.ops.test_cases import WITH_CASES, cases, variants
 from tests.shared import needs
 from tinyeff import resources
@@ -19,6 +20,7 @@ from tinyeff.ops import operator_of
 from tinyeff.simulator.host import WARNINGS
 
 FOLDER = resources.folder("firmware") / "kernels"
+FILES = sorted(FOLDER.iterdir())
 KERNELS = sorted(path.stem for path in FOLDER.glob("te_*.c"))
 HEADERS = sorted(path.name for path in FOLDER.glob("*.h"))
 ARM = ("arm-none-eabi-gcc", "-mthumb", "-std=c11", "-O2", "-ffunction-sections",
@@ -34,9 +36,7 @@ FLOAT_HELPER = re.compile(r"__aeabi_([fd]\w+|\w*2[fd])|__\w*[sd]f\d?")
 def arm_frames(kernel: str, cpu: str) -> tuple[tuple[str, ...], dict[str, int]]:
     """(symbols that a kernel file needs from elsewhere, bytes of stack of each function)."""
     with tempfile.TemporaryDirectory(prefix="tinyeff-kernel-") as name:
-        out = Path(name) / "kernel.o"
-        _tool(*ARM, f"-mcpu={cpu}", "-fstack-usage", "-c", str(FOLDER / f"{kernel}.c"),
-              "-o", str(out))
+        out = _object(kernel, cpu, Path(name))
         undefined = _tool("arm-none-eabi-nm", "-u", str(out)).split()[1::2]
         frames = {}
         for line in out.with_suffix(".su").read_text(encoding="utf-8").splitlines():
@@ -51,11 +51,27 @@ def code_bytes(function: str, sources: tuple[str, ...]) -> int:
     """Bytes of code that `function` and all it calls take on a Cortex-M4, libraries left out."""
     with tempfile.TemporaryDirectory(prefix="tinyeff-kernel-") as name:
         out = Path(name) / "kernel.elf"
-        files = [str(FOLDER / f"{source}.c") for source in sources]
+        files = [str(_object(source, "cortex-m4", Path(name))) for source in sources]
         _tool(*ARM, "-mcpu=cortex-m4", "-nostdlib", *files, "-o", str(out), "-Wl,--gc-sections",
               f"-Wl,-e,{function}", "-Wl,--unresolved-symbols=ignore-all")
         sections = _tool("arm-none-eabi-size", "-A", str(out)).splitlines()
         return sum(int(line.split()[1]) for line in sections if line.startswith(".text"))
+
+
+def _object(kernel: str, cpu: str, folder: Path) -> Path:
+    """A kernel file compiled for `cpu` into `folder`, with a report of its stack beside it."""
+    out = folder / f"{kernel}.o"
+    done = compile_c([*ARM, f"-mcpu={cpu}", "-fstack-usage", "-c", str(FOLDER / f"{kernel}.c"),
+                      "-o", str(out)], folder)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@functools.cache
+def formatting() -> str:
+    """What clang-format says of all kernel files: it starts slower than it reads."""
+    return subprocess.run(["clang-format", "--dry-run", "-Werror", *map(str, FILES)],
+                          capture_output=True, text=True, check=False).stderr
 
 
 def needs_dsp(kernel: str) -> bool:
@@ -98,7 +114,7 @@ def test_no_floats_no_library_little_stack(kernel: str) -> None:
         assert max(frames.values()) <= STACK_LIMIT_BYTES, frames
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_includes_and_licence(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.startswith("/* SPDX-License-Identifier: MIT-0 */\n")
@@ -108,14 +124,19 @@ def test_includes_and_licence(path: Path) -> None:
                                                                        flags=re.DOTALL))
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_is_formatted(path: Path) -> None:
     needs("clang-format")
-    done = subprocess.run(["clang-format", "--dry-run", "-Werror", str(path)],
-                          capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    wrong = [line for line in formatting().splitlines() if line.startswith(f"{path}:")]
+    assert wrong == []
 
 
+def test_formatting_complains_of_nothing_else() -> None:
+    needs("clang-format")
+    assert formatting() == ""
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WITH_CASES)
 def test_code_bytes_are_measured(kind: str) -> None:
     needs("arm-none-eabi-gcc")

@@ -42,6 +42,7 @@ def inputs_for(graph: Graph) -> list[Array]:
     return next(input_sets(shapes, len(graph.tensors)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", STRATEGIES)
 @settings(max_examples=200)
 @given(data=st.data())
@@ -56,6 +57,7 @@ def test_numpy_is_litert(kind: str, data: st.DataObject) -> None:
         np.testing.assert_array_equal(result, reference.tensor(index))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", STRATEGIES)
 def test_c_is_numpy(kind: str) -> None:
     @settings(max_examples=2, phases=[Phase.generate])

@@ -256,6 +256,7 @@ def inputs_for(graph: Graph) -> list[list[Array]]:
     return list(input_sets(shapes, len(graph.tensors)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", STRATEGIES)
 def test_numpy_is_litert(kind: str) -> None:
     used = set()
@@ -276,6 +277,7 @@ def test_numpy_is_litert(kind: str) -> None:
     assert len(used) > 100, "the random cases hardly reach beyond the clamps"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", STRATEGIES)
 def test_c_is_numpy(kind: str) -> None:
     @settings(max_examples=2, deadline=None, phases=[Phase.generate])

@@ -161,6 +161,7 @@ GRAPHS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GRAPHS)
 @given(data=st.data())
 def test_numpy_is_litert(name: str, data: st.DataObject) -> None:
@@ -168,6 +169,7 @@ def test_numpy_is_litert(name: str, data: st.DataObject) -> None:
     assert_like_litert(graph, extremes(graph.tensors[0].shape, data.draw(st.integers(0, 1000))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GRAPHS)
 @settings(max_examples=3)
 @given(data=st.data())

@@ -3,20 +3,28 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from tests.planner.fakes import FakeAttrs, Net, ds_cnn, mobilenet_v1, mobilenet_v2, resnet8
-from tinyeff.ir import Graph, Limits, Target, Variant
+from tinyeff.ir import Limits, Plan, Target, Variant
 from tinyeff.planner import draw, plan
 from tinyeff.planner.drawing import _axis, _columns
 
 NETWORKS = [mobilenet_v1(), resnet8(), ds_cnn(), mobilenet_v2(96, 0.35, 4)]
 
 
-@pytest.mark.parametrize("graph", NETWORKS)
+@cache
+def planned(number: int) -> Plan:
+    """The plan of a network: once, however wide it is drawn."""
+    return plan(NETWORKS[number], Target(), Limits())
+
+
+@pytest.mark.parametrize("number", range(len(NETWORKS)))
 @pytest.mark.parametrize("width", [60, 80, 100])
-def test_it_stays_within_its_frame(graph: Graph, width: int) -> None:
-    text = draw(plan(graph, Target(), Limits()), graph, width=width)
+def test_it_stays_within_its_frame(number: int, width: int) -> None:
+    text = draw(planned(number), NETWORKS[number], width=width)
     lines = text.splitlines()
     assert len(lines) <= 24
     assert max(map(len, lines)) <= width

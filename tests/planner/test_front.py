@@ -93,6 +93,7 @@ def test_columns_that_are_stretched_share_no_group() -> None:
         check(graph, planned, reference(graph, inputs), inputs)
 
 
+@pytest.mark.slow
 def test_blocks_recompute_and_run_in_stripes() -> None:
     """The routes drawn above do what they are for."""
     found = {"stripes": 0, "recomputed": 0}
@@ -133,6 +134,7 @@ def test_the_smallest_networks_stream_too() -> None:
     assert plan(graph, Target(), replace(limits, strategy="per-layer")).arena_bytes == 33
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=SLOW)
 @given(st.one_of(tall_graphs(), block_graphs()))
 def test_the_front_falls_and_its_points_compute(graph: Graph) -> None:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.mobilenet_v2 import mobilenet_v2
+from tests.objects import SANITIZERS
 from tests.planner.patch_graphs import real_graphs
 from tests.shared import shared_path
 from tinyeff import zoo
@@ -31,7 +32,6 @@ from tinyeff.simulator.host import WARNINGS, HostProgram
 from tinyeff.simulator.oracle import Oracle
 from tinyeff.targets import target_for
 
-SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 MODELS = ["kws_dscnn_int8", "vww_96_int8", "ic_resnet8_int8", "mcunet_vww_int8"]
 CORTEX_M4 = target_for("cortex-m4")
 MADE: dict[str, Callable[[], Graph]] = {

@@ -272,6 +272,7 @@ def test_patches_compute_what_the_graph_says(
     assert planned.lower_bound_bytes <= planned.arena_bytes
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=QUIET)
 @given(patch_graphs(), MEMORIES, st.data())
 def test_a_patch_layout_that_the_validator_accepts_is_right(

@@ -5,6 +5,7 @@ validator lets pass."""
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -53,6 +54,7 @@ def test_planning_is_deterministic(graph: Graph, memory: str) -> None:
     assert _planned(graph, memory) == _planned(graph, memory)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=QUIET)
 @given(graphs(5), MEMORIES, st.data())
 def test_what_the_validator_accepts_computes_the_right_thing(

@@ -75,6 +75,7 @@ def random_graphs(name: str) -> st.SearchStrategy[Graph]:
     return made.filter(lambda graph: not has_channel_scales(graph))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*(k for k in STRATEGIES if k in UINT8),
                                   *(n for n in GRAPHS if n != "quantize")])
 def test_random_attributes(name: str) -> None:
@@ -102,6 +103,7 @@ def as_read(int8: Graph) -> Graph:
     return parse(serialize(as_uint8(int8)), "model")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WEIGHTED)
 def test_weights_with_zero_points(kind: str) -> None:
     used: set[str] = set()
