@@ -96,6 +96,12 @@ def activation_fits(activation: str, quant: Quant) -> bool:
     return all(abs(_steps(bound, quant)) < 2**31 for bound in bounds if bound is not None)
 
 
+def activation_bounds(activation: str) -> tuple[float, float]:
+    """The least and the largest real value that a fused activation lets through."""
+    low, high = BOUNDS.get(activation, (None, None))
+    return (-math.inf if low is None else float(low), math.inf if high is None else float(high))
+
+
 def activation_range(activation: str, quant: Quant) -> tuple[int, int]:
     """Lowest and highest int8 value that a fused activation lets through.
 

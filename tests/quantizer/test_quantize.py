@@ -264,6 +264,22 @@ def test_doubtful_data_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert "1 calibration sample:" in caplog.text
 
 
+def test_samples_that_do_not_show_all_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """One half of the samples is three times as large as the other that ranges come from."""
+    graph = float_model()
+    samples = tuple(random_samples(graph, 64))
+    for few, told in ((samples, False), (tuple(_every_second_larger(s) for s in samples), True)):
+        caplog.clear()
+        quantize(graph, few, effort="fast")
+        assert ("more samples would show how far" in caplog.text) == told
+
+
+def _every_second_larger(samples: Array) -> Array:
+    result = samples.copy()
+    result[1::2] *= 3
+    return result
+
+
 def test_values_that_overflow_in_float_are_an_error() -> None:
     graph = float_model()
     samples = tuple(np.full((2, *graph.tensors[i].shape), 3e38, np.float32) for i in graph.inputs)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -72,6 +73,7 @@ class HardSwish(PlainTable):
     """Source of the arithmetic: HardSwishPrepare and reference_ops::HardSwish of LiteRT."""
 
     kind = "HARD_SWISH"
+    told_apart = (-3.0, math.inf)
     uint8 = True
     options = schema.HardSwishOptionsT
     quantizations = (

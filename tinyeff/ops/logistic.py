@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -34,6 +35,7 @@ class Logistic(PlainTable):
 
     kind = "LOGISTIC"
     output_quant = Quant((OUTPUT_SCALE,), (-128,))
+    told_apart = (-math.log(2 / OUTPUT_SCALE - 1), math.log(2 / OUTPUT_SCALE - 1))
     version = 2
     uint8 = True
     quantizations = (

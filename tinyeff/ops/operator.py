@@ -32,6 +32,8 @@ from tinyeff.ir import (
 
 A = TypeVar("A")
 
+EVERYTHING = (-math.inf, math.inf)
+
 
 @dataclass(frozen=True, eq=False)
 class Node(Generic[A]):
@@ -91,6 +93,9 @@ class Operator(ABC, Generic[A]):
     """True where TFLite wants its int8 inputs and outputs to have one scale and zero point."""
     output_quant: ClassVar[Quant | None] = None
     """The one quantization that TFLite allows its int8 output, if it has a say."""
+    told_apart: ClassVar[tuple[float, float]] = EVERYTHING
+    """Real inputs beyond these bounds give what the bounds give, as finely as an int8 output has
+    it."""
     weight_axis: ClassVar[int | None] = None
     """The dimension of its constant weights (input 1) that may have a scale for each index."""
     data_input: ClassVar[int] = 0

@@ -26,6 +26,7 @@ class Relu(PlainTable):
     version = 2
     uint8 = True
     activation = "relu"
+    told_apart = fixed_point.activation_bounds(activation)
     quantizations = (
         (0.05, -7, 0.05, -7), (0.05, 100, 0.031, -128), (0.5, 0, 1.0, -3), (1000.0, 1, 0.00025, 5),
         (1e-12, 5, 1.0, 17), (0.02, 127, 0.03, 127), (0.02, -128, 0.06, 3), (0.11, 3, 0.01, -20),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from tinyeff.fixed_point import activation_bounds
 from tinyeff.ops.relu import Relu
 
 
@@ -13,6 +14,7 @@ class Relu6(Relu):
     version = 2
     uint8 = True
     activation = "relu6"
+    told_apart = activation_bounds(activation)
 
 
 OPERATOR = Relu6()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from tinyeff.fixed_point import activation_bounds
 from tinyeff.ops.relu import Relu
 
 
@@ -13,6 +14,7 @@ class Relu0To1(Relu):
     version = 1
     uint8 = True
     activation = "relu_0_to_1"
+    told_apart = activation_bounds(activation)
 
 
 OPERATOR = Relu0To1()

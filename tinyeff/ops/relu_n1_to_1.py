@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from tinyeff.fixed_point import activation_bounds
 from tinyeff.ops.relu import Relu
 
 
@@ -13,6 +14,7 @@ class ReluN1To1(Relu):
     version = 1
     uint8 = True
     activation = "relu_n1_to_1"
+    told_apart = activation_bounds(activation)
 
 
 OPERATOR = ReluN1To1()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -26,6 +27,7 @@ class Tanh(PlainTable):
 
     kind = "TANH"
     output_quant = Quant((1 / 128,), (0,))
+    told_apart = (-math.atanh(1 - 1 / 256), math.atanh(1 - 1 / 256))
     version = 2
     uint8 = True
     quantizations = (

@@ -93,4 +93,5 @@ def quantize_and_explain(
     result = parse(flatbuffer, graph.source.name)
     LOG.info("%s: quantized by %s, SHA-256 %s", graph.source.name, recipe,
              hashlib.sha256(flatbuffer).hexdigest())
-    return Quantized(result, made, trials, arrays, tuple(warnings(plain, arrays)))
+    unknown = trials[0].unknown if trials else 1.0
+    return Quantized(result, made, trials, arrays, tuple(warnings(plain, arrays, unknown)))

@@ -137,10 +137,15 @@ def int8_outputs(graph: Graph, samples: tuple[Array, ...]) -> tuple[Array, ...]:
 
 @dataclass(frozen=True)
 class Trial:
-    """A recipe on samples held back: `error` at the outputs, relative to their power."""
+    """A recipe on samples held back: `error` at the outputs, relative to their power.
+
+    `unknown` is the mean error on these as a multiple of that on the samples that were calibrated
+    with; `error` counts the worst sample less.
+    """
 
     recipe: Recipe
     error: float
+    unknown: float = 1.0
 
 
 def compared(
@@ -155,12 +160,15 @@ def compared(
         return ()
     first, second = (tuple(s[start::2] for s in samples) for start in (0, 1))
     plain, classes = before_squashing(graph)
-    expected = floats(plain, second)
+    wanted = floats(plain, first), floats(plain, second)
 
     def trial(recipe: Recipe, work: Effort) -> Trial:
         made = attempt(graph, recipe, first, work, progress)
-        found = int8_outputs(before_squashing(made.result)[0], second)
-        return Trial(recipe, steady_error(sample_errors(found, expected, classes)))
+        result = before_squashing(made.result)[0]
+        known, new = (sample_errors(int8_outputs(result, part), expected, classes)
+                      for part, expected in zip((first, second), wanted, strict=True))
+        unknown = float(new.mean() / known.mean()) if known.any() else 1.0
+        return Trial(recipe, steady_error(new), unknown)
 
     unsearched = replace(effort, search_samples=0)  # ranges alone are compared below
     trials = _ranked([trial(recipe, unsearched) for recipe in effort.recipes])

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from tinyeff.fixed_point import activation_bounds
 from tinyeff.ir import ABSENT, Array, Graph, Op, Quant
 from tinyeff.ops import operator_of
 from tinyeff.ops.operator import node_of
@@ -20,12 +21,10 @@ from tinyeff.quantizer.assembly import Weights
 from tinyeff.quantizer.execution import Part, Values
 from tinyeff.quantizer.refitting import refitted
 from tinyeff.quantizer.scales import constant_quant, fake
+from tinyeff.quantizer.windows import windows_of, within
 
 BIAS_STEPS = 2.0**29
 """A bias has at most so many steps of input scale * weight scale: accumulators stay in 32 bits."""
-ACTIVATIONS: dict[str, tuple[float, float]] = {
-    "none": (-np.inf, np.inf), "relu": (0.0, np.inf), "relu6": (0.0, 6.0),
-    "relu_n1_to_1": (-1.0, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,8 @@ class Rounding:
 @dataclass(frozen=True, eq=False)
 class Trace:
     """Of an activation, quantized against float: mean squares of the values and of the error;
-    the part of the values that its range cuts off by a step or more."""
+    the part of the values that its range cuts off by a step or more. Values that nobody tells apart
+    count as equal."""
 
     power: float
     error: float
@@ -56,6 +56,9 @@ class Calibration:
     how: Rounding
     weights: dict[int, Weights] = field(default_factory=dict)
     traces: dict[int, Trace] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.windows = windows_of(self.graph)
 
     def run(self, samples: tuple[Array, ...], progress: Callable[[int, int], None]) -> None:
         """All operators in order."""
@@ -79,7 +82,8 @@ class Calibration:
         """The values as the tensor holds them; `before` is what they are in float."""
         if index not in self.quants:
             return values
-        quant = self.quants[index]
+        quant, window = self.quants[index], self.windows.get(index)
+        values, before = within(values, window), within(before, window)
         result = fake(values, quant)
         low, high = ((q - quant.zero_point) * quant.scale for q in (-129, 128))
         self.traces[index] = Trace(
@@ -104,7 +108,7 @@ class Calibration:
     def _weighted(self, number: int, op: Op, plain: Values, coarse: Values) -> None:
         known, (output,) = operator_of(op.kind), op.outputs
         source = op.inputs[known.data_input]
-        low, high = ACTIVATIONS[op.attrs.activation]
+        bounds = activation_bounds(op.attrs.activation)
         linear = replace(op, attrs=replace(op.attrs, activation="none"))
         (before,) = Part(self.graph, (linear,), op.outputs).run(plain)
         weights = self._round(linear, plain[source], coarse[source])
@@ -116,8 +120,8 @@ class Calibration:
             weights = replace(weights, bias=weights.bias + shift)
             after += shift.astype(np.float32)
         self.weights[number] = weights
-        plain[output] = np.clip(before, low, high)
-        coarse[output] = self._rounded(output, np.clip(after, low, high), plain[output])
+        plain[output] = before.clip(*bounds)
+        coarse[output] = self._rounded(output, after.clip(*bounds), plain[output])
 
     def _round(self, op: Op, plain: Array, x: Array) -> Weights:
         """Weights of an operator without activation whose input is `x` instead of `plain`."""

@@ -11,6 +11,7 @@ import numpy as np
 from tinyeff.errors import UsageError
 from tinyeff.ir import Array, Graph
 from tinyeff.quantizer.execution import Part, Values, inputs_of
+from tinyeff.quantizer.windows import windows_of, within
 
 KEPT_VALUES = 1 << 17
 """Of each tensor so many values are kept, evenly spread; ranges and maxima are of all."""
@@ -24,6 +25,8 @@ CHUNK_VALUES = 1 << 26
 @dataclass(frozen=True, eq=False)
 class Observation:
     """Of one tensor some of its values, with the least and the largest.
+
+    Values beyond what the tensor's readers tell apart count as the bounds of that.
 
     `peaks` are the largest magnitudes per channel (its last dimension), `reach` what these may well
     be on other samples, by how they vary from sample to sample. `spread`
@@ -43,7 +46,7 @@ def observe(graph: Graph, samples: tuple[Array, ...]) -> dict[int, Observation]:
     """
     wanted = [i for i in (*graph.inputs, *(i for op in graph.ops for i in op.outputs))
               if graph.tensors[i].dtype == "float32"]
-    count = len(samples[0])
+    windows, count = windows_of(graph), len(samples[0])
     kept: dict[int, list[Array]] = {i: [] for i in wanted}
     peaks: dict[int, list[Array]] = {i: [] for i in wanted}
     ends: dict[int, list[Array]] = {i: [] for i in wanted}
@@ -54,6 +57,7 @@ def observe(graph: Graph, samples: tuple[Array, ...]) -> dict[int, Observation]:
                 raise UsageError(f"{graph.source.name}: '{graph.tensors[i].name}' becomes infinite "
                                  "or no number on the calibration data, in float32 already; check "
                                  "the data's scale (--preprocess) and the model")
+            v = within(v, windows.get(i))
             channels = v.reshape(len(v), -1, graph.tensors[i].channels)
             peaks[i].append(np.maximum(channels.max(1), -channels.min(1)))
             rows = v.reshape(len(v), -1)

@@ -109,8 +109,12 @@ def _least_squares(values: Array, full: Range) -> Range:
 
 
 def _entropy(flat: Array, full: Range) -> Range:
-    """Both ends cut by the same part, where the histogram in 255 steps tells most of the whole."""
-    counts, edges = np.histogram(flat, BINS, full)
+    """Both ends cut by the same part, where the histogram in 255 steps tells most of the whole.
+
+    Zeros are left out, as in Migacz's method: every range has them exactly, and half of all values
+    in one bin would make any step that is wider than the bin look bad.
+    """
+    counts, edges = np.histogram(flat[flat != 0], BINS, full)
     zero = int(np.searchsorted(edges, 0.0))
     best, chosen = np.inf, full
     for shrink in SHRINKS:

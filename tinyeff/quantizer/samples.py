@@ -14,6 +14,8 @@ FEW = 16
 """Fewer samples than this are likely to miss values that occur later."""
 LARGE = 1e4
 """Network inputs are rarely larger; such data lacks its scaling or holds broken values."""
+MUCH_WORSE = 2.0
+"""Samples that calibration did not see may have so many times the error of those that it saw."""
 OUTLIER = 100.0
 """An extreme value so many times as large as 99 % of all is probably an error in the data."""
 
@@ -72,12 +74,19 @@ def check(graph: Graph, samples: tuple[Array, ...]) -> None:
                              f"{list(place[1:])}; remove or repair such samples")
 
 
-def warnings(graph: Graph, samples: tuple[Array, ...]) -> Iterator[str]:
-    """What is doubtful about samples that can be used, a sentence with the fact each."""
+def warnings(graph: Graph, samples: tuple[Array, ...], unknown: float = 1.0) -> Iterator[str]:
+    """What is doubtful about samples that can be used, a sentence with the fact each.
+
+    `unknown` is the error of samples that were held back as a multiple of the others' error.
+    """
     count = len(samples[0])
     if count < FEW:
         yield (f"{count} calibration sample{'' if count == 1 else 's'}: values that only others "
                "have will be cut off; some hundred typical inputs are better")
+    elif unknown > MUCH_WORSE:
+        yield (f"calibrated with half of the {count} samples, the model has {unknown:.1f} times "
+               "the error on the other half: some reach far beyond the rest, and more samples "
+               "would show how far")
     for index, sample in zip(graph.inputs, samples, strict=True):
         title = f"calibration data for '{graph.tensors[index].name}'"
         low, high = float(sample.min()), float(sample.max())
