@@ -2,8 +2,8 @@
 """Compiles each C file once in a run of the tests: most programs consist of the same kernels.
 
 An object is known by all that makes it: the compiler's command, the text of the file and of every
-header of the project that it includes. Nothing outlives the run, and what fails or complains is
-compiled anew each time.
+header of the project that it includes. Nothing outlives the run, and what fails is compiled anew
+each time.
 """
 
 from __future__ import annotations

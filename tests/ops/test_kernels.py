@@ -70,8 +70,10 @@ def _object(kernel: str, cpu: str, folder: Path) -> Path:
 @functools.cache
 def formatting() -> str:
     """What clang-format says of all kernel files: it starts slower than it reads."""
-    return subprocess.run(["clang-format", "--dry-run", "-Werror", *map(str, FILES)],
-                          capture_output=True, text=True, check=False).stderr
+    done = subprocess.run(["clang-format", "--dry-run", "-Werror", *map(str, FILES)],
+                          capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == (done.stderr == ""), done
+    return done.stderr
 
 
 def needs_dsp(kernel: str) -> bool:
