@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT-0 */
 #include "te_depthwise_3x3_dsp.h"
 
+#include "te_depthwise_dsp.h"
 #include "te_dsp.h"
 
 enum { COLUMN_WORDS = 6, CHANNEL_WORDS = 10, BLOCK_CHANNELS = 4 };
@@ -239,22 +240,6 @@ static void fill(int32_t *to, const int32_t *end, int32_t lanes)
     }
 }
 
-static int32_t within(int32_t value, int32_t low, int32_t high)
-{
-    return value < low ? low : (value > high ? high : value);
-}
-
-static void clamp_outputs(const te_depthwise_3x3_dsp_params *p, int8_t *out, int32_t n)
-{
-    for (int32_t x = 0; x < n; x++) {
-        for (int32_t c = 0; c < p->channels; c++) {
-            const int32_t value = out[x * p->out_pitch + c];
-            const int32_t high = value > p->out_max ? p->out_max : value;
-            out[x * p->out_pitch + c] = (int8_t)(high < p->out_min ? p->out_min : high);
-        }
-    }
-}
-
 /* `n` output pixels of all channels, from input column `x` on. */
 static void block(const te_depthwise_3x3_dsp_params *p, const int8_t *const *in_rows, int32_t in_x0,
                   int32_t x, int32_t n, int8_t *out, int32_t *columns)
@@ -263,8 +248,8 @@ static void block(const te_depthwise_3x3_dsp_params *p, const int8_t *const *in_
     const int8_t z = p->in_zero_point;
     const int8_t outside[BLOCK_CHANNELS] = {z, z, z, z};
     const int32_t all = (n - 1) * p->stride_x + 3;
-    const int32_t left = within(-x, 0, all); /* columns [left, right) lie inside the image */
-    const int32_t right = within(p->in_width - x, left, all);
+    const int32_t left = te_within(-x, 0, all); /* columns [left, right) lie inside the image */
+    const int32_t right = te_within(p->in_width - x, left, all);
     const int32_t skip = (x + left - in_x0) * p->in_pitch;
     expansion e = {.to = columns + COLUMN_WORDS * left, .end = columns + COLUMN_WORDS * right};
     windows w = {.x = columns,
@@ -315,7 +300,7 @@ void te_depthwise_3x3_dsp(const void *params, const int8_t *const *in_rows, int3
         int8_t *out = out_rows[0] + (x - x0) * p->out_pitch;
         block(p, in_rows, in_x0, x * p->stride_x - p->pad_left, n, out, scratch);
         if (p->out_min > INT8_MIN || p->out_max < INT8_MAX) {
-            clamp_outputs(p, out, n);
+            te_clamp_columns(out, n, p->channels, p->out_pitch, p->out_min, p->out_max);
         }
     }
 }

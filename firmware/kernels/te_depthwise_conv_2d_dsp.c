@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT-0 */
 #include "te_depthwise_conv_2d_dsp.h"
 
+#include "te_depthwise_dsp.h"
 #include "te_dsp.h"
 #include "te_product_dsp.h" /* the kinds of rounding */
 
@@ -279,22 +280,6 @@ static void any_windows_away(window_job *job)
 
 #endif
 
-static void clamp_outputs(const te_depthwise_conv_2d_dsp_params *p, int8_t *out, int32_t n)
-{
-    for (int32_t x = 0; x < n; x++) {
-        for (int32_t c = 0; c < p->channels; c++) {
-            const int32_t value = out[x * p->out_pitch + c];
-            const int32_t high = value > p->out_max ? p->out_max : value;
-            out[x * p->out_pitch + c] = (int8_t)(high < p->out_min ? p->out_min : high);
-        }
-    }
-}
-
-static int32_t within(int32_t value, int32_t low, int32_t high)
-{
-    return value < low ? low : (value > high ? high : value);
-}
-
 /* ---- Rows --------------------------------------------------------------------------------------
  */
 
@@ -328,8 +313,8 @@ static void block(const te_depthwise_conv_2d_dsp_params *p, const int8_t *const 
     e.columns = (n - 1) * p->stride_x + p->kernel_width;
     e.plane = e.columns * e.pairs;
     e.x = x0 * p->stride_x - p->pad_left;
-    e.left = within(-e.x, 0, e.columns);
-    e.right = within(p->in_width - e.x, e.left, e.columns);
+    e.left = te_within(-e.x, 0, e.columns);
+    e.right = te_within(p->in_width - e.x, e.left, e.columns);
     expand_padding(scratch, &e, e.left, zeros);
     expand_padding(scratch + e.right * e.pairs, &e, e.columns - e.right, zeros);
     compute = prepare(p, &e, n, &job);
@@ -357,7 +342,7 @@ void te_depthwise_conv_2d_dsp(const void *params, const int8_t *const *in_rows, 
         int8_t *out = out_rows[0] + (x - x0) * p->out_pitch;
         block(p, in_rows, in_x0, x, n, out, scratch);
         if (p->out_min > INT8_MIN || p->out_max < INT8_MAX) {
-            clamp_outputs(p, out, n);
+            te_clamp_columns(out, n, p->channels, p->out_pitch, p->out_min, p->out_max);
         }
     }
 }

@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tinyeff import fixed_point
 from tinyeff.ir import Array, ConstArray, Graph, Kernel, Target, Variant, Window
-from tinyeff.ops import dsp_grouped, dsp_product, winograd
+from tinyeff.ops import dsp_grouped, dsp_product, dsp_rows, winograd
 from tinyeff.ops import operator as o
 from tinyeff.ops.build import GraphBuilder
 from tinyeff.ops.dsp_rounding import ACCUMULATOR_BITS, Rounding, conv_rounding
@@ -210,7 +210,8 @@ class Conv2D(Operator[Conv2DAttrs]):
             return tuple(v for v in dsp_grouped.variants(product, rounding_with, pointwise)
                          if v.cost < limit)
         found = dsp_product.variants(product, rounding_with, pointwise, pointwise)
-        if target.optimize == "speed" and winograd.applies(product, node.attrs.stride[0]):
+        found += tuple(dsp_rows.variants(product, rounding_with))
+        if target.optimize == "speed" and winograd.applies(product):
             fast = winograd.variant(product, rounding_with)
             found += () if fast is None else (fast,)
         return found
@@ -222,7 +223,7 @@ class Conv2D(Operator[Conv2DAttrs]):
     def _product(self, node: Node[Conv2DAttrs]) -> dsp_product.Product:
         a = node.attrs
         return dsp_product.Product(node.input(0), node.output, self.filters(node), a.stride[1],
-                                   a.dilation, a.padding)
+                                   a.dilation, a.padding, a.stride[0])
 
     def _dsp_rounding(
         self, node: Node[Conv2DAttrs], bits: int | None = ACCUMULATOR_BITS
@@ -238,8 +239,8 @@ class Conv2D(Operator[Conv2DAttrs]):
         quant = node.output.quant
         assert rounding is not None and quant is not None
         clamp = fixed_point.activation_range(node.attrs.activation, quant)
-        lower = {winograd.NAME: winograd.kernel, dsp_grouped.NAME: dsp_grouped.kernel}.get(
-            variant.name, dsp_product.kernel)
+        lower = {winograd.NAME: winograd.kernel, dsp_grouped.NAME: dsp_grouped.kernel,
+                 dsp_rows.NAME: dsp_rows.kernel}.get(variant.name, dsp_product.kernel)
         return lower(self._product(node), self._bias(node), rounding, clamp, variant)
 
     def const_bytes(self, node: Node[Conv2DAttrs]) -> int:
@@ -336,6 +337,8 @@ class Conv2D(Operator[Conv2DAttrs]):
             ("groups_joined", 3, 10, 12, 18, (1, 1), (1, 1), (1, 1), o.VALID, 6),
             ("long_groups", 2, 3, 472, 2, (3, 3), (1, 1), (1, 1), o.SAME, 2),
             ("groups_of_one_output", 3, 11, 40, 5, (1, 1), (2, 2), (1, 1), o.VALID, 5),
+            ("narrow_rows_of_three", 10, 4, 1, 5, (4, 3), (1, 1), (1, 1), o.SAME, 1),
+            ("narrow_one_pixel", 15, 2, 2, 4, (3, 2), (1, 2), (1, 1), o.VALID, 1),
         ]
         fused = ("pointwise", "valid_3x3", "groups_of_words")
         for seed, (name, h, w, cin, cout, kernel, stride, dilation, scheme, groups) in enumerate(

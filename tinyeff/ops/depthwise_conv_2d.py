@@ -105,6 +105,9 @@ class DepthwiseConv2D(Conv2D):
             ("3x3_one_pixel", 1, 1, 4, 1, (3, 3), (1, 1), (1, 1), o.SAME),
             ("3x3_wide", 3, 180, 6, 1, (3, 3), (1, 1), (1, 1), o.SAME),
             ("7x7", 6, 5, 6, 1, (7, 7), (2, 2), (1, 1), o.SAME),
+            ("3x3_odd_rows", 7, 3, 12, 1, (3, 3), (1, 1), (1, 1), o.SAME),
+            ("3x3_two_rows", 2, 1, 4, 1, (3, 3), (1, 1), (1, 1), o.SAME),
+            ("3x3_valid_rows", 5, 4, 6, 1, (3, 3), (1, 1), (1, 1), o.VALID),
         ]
         for seed, (name, h, w, cin, many, kernel, stride, dilation, scheme) in enumerate(shapes):
             activations = o.FUSED if name == "3x3" else ("relu",) if seed > 7 else ("none",)

@@ -13,10 +13,11 @@ from tinyeff.ops import dsp_rounding
 from tinyeff.ops.dsp_rounding import Rounding
 from tinyeff.ops.operator import Node, fits_uint16
 
-GENERAL, SMALL = "dsp", "dsp_3x3"
-NAMES = (GENERAL, SMALL)
-SOURCES = {GENERAL: "te_depthwise_conv_2d_dsp", SMALL: "te_depthwise_3x3_dsp"}
-CODE_BYTES = {GENERAL: 1664, SMALL: 1336}
+GENERAL, SMALL, ROWS = "dsp", "dsp_3x3", "dsp_3x3_rows"
+NAMES = (GENERAL, SMALL, ROWS)
+SOURCES = {GENERAL: "te_depthwise_conv_2d_dsp", SMALL: "te_depthwise_3x3_dsp",
+           ROWS: "te_depthwise_3x3_rows_dsp"}
+CODE_BYTES = {GENERAL: 1664, SMALL: 1336, ROWS: 1400}
 """Of the kernels on a Cortex-M4."""
 
 SCRATCH_LIMIT_BYTES = 4000
@@ -31,6 +32,12 @@ GROUP_WORDS = 4
 
 SMALL_COLUMN_BYTES = 24
 """Of a column that the kernel for 3x3 has expanded: six words for four channels."""
+
+AT_ONCE = 2
+"""Output rows that the kernel of that name computes in one call."""
+
+ROWS_COLUMN_BYTES = 32
+"""Of a column that it has expanded: four rows of four channels."""
 
 
 def _pairs(height: int) -> int:
@@ -63,6 +70,8 @@ def variants(
     up = rounding is None or rounding.how == dsp_rounding.HALF_UP
     if (height, width) == (3, 3) and node.attrs.stride[1] <= 2 and up:
         found.append(_small(node, channels))
+        if node.attrs.stride == (1, 1) and node.attrs.dilation[0] == 1 and node.output.rows > 1:
+            found.append(_rows(node, channels))
     return tuple(v for v in found if v.tile_pixels > 0)
 
 
@@ -89,7 +98,18 @@ def _small(node: Node[Any], channels: int) -> Variant:
         cost=blocks * (30 * x.pixels + 80) + out.rows * channels * (26 * out.pixels + 40))
 
 
-def packed(filters: Array, bias: Array, rounding: Rounding, group_words: int) -> Array:
+def _rows(node: Node[Any], channels: int) -> Variant:
+    pixels, scratch_bytes = _tile(node, 3, ROWS_COLUMN_BYTES, 0)
+    x, out = node.input(0), node.output
+    calls = -(-out.rows // AT_ONCE)
+    blocks = calls * -(-channels // BLOCK_CHANNELS)
+    return Variant(
+        ROWS, rows_per_call=AT_ONCE, tile_pixels=pixels, scratch_bytes=scratch_bytes,
+        const_bytes=4 * channels * (6 + ROUNDING_WORDS), code_bytes=CODE_BYTES[ROWS],
+        cost=blocks * (42 * x.pixels + 120) + calls * channels * (36 * out.pixels + 50))
+
+
+def packed(filters: Array, bias: Array, rounding: Rounding) -> Array:
     """The words of all channels in reading order, int32, weights filled up to whole groups.
 
     A word holds the weights of two kernel rows. Of a last single row, channels 0 and 1 of four
@@ -107,7 +127,7 @@ def packed(filters: Array, bias: Array, rounding: Rounding, group_words: int) ->
         lanes[~high, :, full, 0] = weights[~high, :, -1]
         lanes[high, :, full, 1] = weights[high, :, -1]
     words = (lanes[..., 0] & 0xFFFF) | ((lanes[..., 1] & 0xFFFF) << 16)
-    return _stream(words, bias, rounding, group_words)
+    return _stream(words, bias, rounding, GROUP_WORDS)
 
 
 def packed_3x3(filters: Array, bias: Array, rounding: Rounding) -> Array:
@@ -124,6 +144,18 @@ def packed_3x3(filters: Array, bias: Array, rounding: Rounding) -> Array:
     words = np.stack([pair, single], axis=2)
     words[order >= 2] = words[order >= 2, :, ::-1]
     return _stream(words, bias, rounding, 1)
+
+
+def packed_3x3_rows(filters: Array, bias: Array, rounding: Rounding) -> Array:
+    """The same for 3x3 in two output rows: of each column of taps rows (0, 1) and rows (1, 2).
+
+    The bias stands last.
+    """
+    weights = filters[:, :, :, 0].astype(np.int64).transpose(0, 2, 1)  # channel, column, row
+    weights = (weights << rounding.places[:, None, None]) & 0xFFFF
+    words = weights[:, :, :2] | (weights[:, :, 1:] << 16)
+    stream = _stream(words, bias, rounding, 1).reshape(len(filters), -1)
+    return np.roll(stream, -1, axis=1).reshape(-1)
 
 
 def _stream(words: Array, bias: Array, rounding: Rounding, group_words: int) -> Array:
@@ -148,27 +180,18 @@ def kernel(
     x, out, a = node.input(0), node.output, node.attrs
     assert x.quant is not None and out.quant is not None
     low, high = fixed_point.activation_range(a.activation, out.quant)
-    if small := chosen.name == SMALL:
-        stream = packed_3x3(filters, bias, rounding)
-    else:
-        stream = packed(filters, bias, rounding, GROUP_WORDS)
-    window = () if small else (
-        ("kernel_height", filters.shape[1]), ("kernel_width", filters.shape[2]))
-    fields = (
-        ("weights", ConstArray("int32_t", stream)),
-        ("in_width", x.pixels),
-        ("channels", out.channels),
-        ("in_pitch", x.channels),
-        ("out_pitch", out.channels),
-        *window,
-        ("stride_x", a.stride[1]),
-        ("dilation_y", a.dilation[0]),
-        ("pad_left", a.padding.left),
-        ("in_zero_point", x.quant.zero_point),
-        ("block_pixels", chosen.tile_pixels),
-        *(() if small else (("rounding", rounding.how),)),
-        ("out_min", low),
-        ("out_max", high),
-    )
+    pitches = (("in_width", x.pixels), ("channels", out.channels), ("in_pitch", x.channels),
+               ("out_pitch", out.channels), ("pad_left", a.padding.left),
+               ("in_zero_point", x.quant.zero_point), ("block_pixels", chosen.tile_pixels),
+               ("out_min", low), ("out_max", high))
+    steps = (("stride_x", a.stride[1]), ("dilation_y", a.dilation[0]))
+    window = (("kernel_height", filters.shape[1]), ("kernel_width", filters.shape[2]),
+              ("rounding", rounding.how))
+    stream, more = {
+        ROWS: (packed_3x3_rows, ()), SMALL: (packed_3x3, steps),
+        GENERAL: (packed, (*steps, *window)),
+    }[chosen.name]
+    words = ConstArray("int32_t", stream(filters, bias, rounding))
+    fields = (("weights", words), *pitches, *more)
     source = SOURCES[chosen.name]
     return Kernel(source, f"{source}_params", fields, (source,))

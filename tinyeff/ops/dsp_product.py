@@ -87,6 +87,7 @@ class Product:
     stride_x: int = 1
     dilation: tuple[int, int] = (1, 1)
     padding: Padding = field(default_factory=Padding)
+    stride_y: int = 1
 
     @property
     def is_1x1(self) -> bool:
@@ -103,7 +104,7 @@ class Product:
     def is_small(self) -> bool:
         """True where all parameters fit their fields."""
         return fits_uint16(self.x.channels, self.out.channels, *self.weights.shape, self.stride_x,
-                           *self.dilation, self.padding.left, self.groups)
+                           self.stride_y, *self.dilation, self.padding.left, self.groups)
 
     @property
     def runs(self) -> Array:
@@ -148,7 +149,7 @@ def variants(
 
     A float graph has no `rounding_with`; it is planned as if everything were proven.
     """
-    pairs = _pair_count(product, rounding_with, dsp_rounding.ACCUMULATOR_BITS)
+    pairs = pair_count(product, rounding_with, dsp_rounding.ACCUMULATOR_BITS)
     if pairs is not None and product.is_small:
         names = (OVERLAPPING, GENERAL) if product.overlaps else (
             (POINTWISE if product.is_1x1 else GENERAL),)
@@ -159,7 +160,7 @@ def variants(
             for name in names for pixels, scratch_bytes in _product_tiles(product, name, flat))
         if found:
             return found
-    pairs = _pair_count(product, rounding_with, dsp_rounding.LONG_BITS)
+    pairs = pair_count(product, rounding_with, dsp_rounding.LONG_BITS)
     if pairs is None or product.x.channels < LEAST_PART_VALUES:
         return ()
     return (_long(product, pairs, flat),)
@@ -185,7 +186,7 @@ def bits_of(chosen: Variant) -> int:
     return dsp_rounding.LONG_BITS if chosen.name == LONG else dsp_rounding.ACCUMULATOR_BITS
 
 
-def _pair_count(
+def pair_count(
     product: Product, rounding_with: RoundingWith | None, bits: int
 ) -> Pairs | None:
     """The pairs that are computed, or None where that is not exact."""

@@ -43,10 +43,10 @@ DOUBLED_FILTER_TRANSFORM = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]
 """2 G; the results of filters within int8 fit 16 bits, and products of two with inputs 31."""
 
 
-def applies(product: Product, stride_y: int) -> bool:
+def applies(product: Product) -> bool:
     """True where the convolution is one of 3x3 windows that the kernel's parameters can say."""
     return (product.weights.shape[1:3] == (3, 3) and product.dilation == (1, 1)
-            and (stride_y, product.stride_x) == (1, 1) and product.is_small)
+            and (product.stride_y, product.stride_x) == (1, 1) and product.is_small)
 
 
 def transformed(filters: Array) -> Array:
