@@ -120,7 +120,7 @@ void te_conv_2d_rows_dsp(const void *params, const int8_t *const *in_rows, int32
     const int32_t pixel_words = 4 * p->groups;
     int32_t *tile = scratch;
     int32_t *room = tile + pixel_words * p->block_pixels;
-    int8_t *padded = (int8_t *)(room + pixel_words + 8);
+    int8_t *padded = (int8_t *)(room + (p->has_room ? pixel_words + 8 : 0));
     source from = {.p = p,
                    .window = padded,
                    .pitch = columns * p->in_channels,
@@ -132,7 +132,7 @@ void te_conv_2d_rows_dsp(const void *params, const int8_t *const *in_rows, int32
                       .pairs = p->pairs,
                       .groups = p->groups,
                       .rounding = p->rounding,
-                      .room = room,
+                      .room = p->has_room ? room : NULL,
                       .constants = p->constants,
                       .channels = p->out_channels,
                       .out_min = p->out_min,

@@ -10,6 +10,7 @@
 #include "te_conv_2d_1x1_dsp.h"
 #include "te_conv_2d_dsp.h"
 #include "te_depthwise_3x3_dsp.h"
+#include "te_depthwise_3x3_rows_dsp.h"
 #include "te_mean_dsp.h"
 #include "te_product_dsp.h"
 #include "te_softmax.h"
@@ -125,14 +126,12 @@ static const te_conv_2d_1x1_dsp_params conv_2d_4_params = {
 };
 
 /* DEPTHWISE_CONV_2D: 8x8x24 -> 8x8x24 */
-static const te_depthwise_3x3_dsp_params depthwise_conv_2d_5_params = {
+static const te_depthwise_3x3_rows_dsp_params depthwise_conv_2d_5_params = {
     .weights = shapes_depthwise_conv_2d_5_weights,
     .in_width = 8,
     .channels = 24,
     .in_pitch = 24,
     .out_pitch = 24,
-    .stride_x = 1,
-    .dilation_y = 1,
     .pad_left = 1,
     .in_zero_point = -128,
     .block_pixels = 8,
@@ -276,9 +275,10 @@ static const te_kernel kernels[] = {
     {.kernel.rows = te_conv_2d_dsp, .form = TE_ROWS}, /* 0 */
     {.kernel.rows = te_depthwise_3x3_dsp, .form = TE_ROWS}, /* 1 */
     {.kernel.rows = te_conv_2d_1x1_dsp, .form = TE_ROWS}, /* 2 */
-    {.kernel.rows = te_add_dsp, .form = TE_ROWS}, /* 3 */
-    {.kernel.accumulate = &te_mean_accumulate_dsp, .form = TE_ACCUMULATE}, /* 4 */
-    {.kernel.rows = te_softmax, .form = TE_ROWS}, /* 5 */
+    {.kernel.rows = te_depthwise_3x3_rows_dsp, .form = TE_ROWS}, /* 3 */
+    {.kernel.rows = te_add_dsp, .form = TE_ROWS}, /* 4 */
+    {.kernel.accumulate = &te_mean_accumulate_dsp, .form = TE_ACCUMULATE}, /* 5 */
+    {.kernel.rows = te_softmax, .form = TE_ROWS}, /* 6 */
 };
 
 typedef struct {
@@ -379,57 +379,57 @@ typedef struct {
     uint8_t first_input; /* its inputs stand one after the other */
     uint8_t n_inputs; /* how many */
     uint8_t first_output; /* its outputs stand one after the other */
+    uint8_t rows_per_call; /* output rows, where the kernel goes row by row */
 } te_stage;
 enum {
     STAGE_N_OUTPUTS = 1, /* how many */
-    STAGE_ROWS_PER_CALL = 1, /* output rows, where the kernel goes row by row */
 };
 
 static const te_stage stages[] = {
-    {.params = &conv_2d_0_params, .private_start = 2112, .kernel = 0, .first_input = 0, .n_inputs = 1, .first_output = 0}, /* 0: CONV_2D: 32x32x1 -> 16x16x8 */
-    {.params = &depthwise_conv_2d_1_params, .private_start = 2048, .kernel = 1, .first_input = 1, .n_inputs = 1, .first_output = 1}, /* 1: DEPTHWISE_CONV_2D: 16x16x8 -> 16x16x8 */
-    {.params = &conv_2d_2_params, .private_start = 0, .kernel = 2, .first_input = 2, .n_inputs = 1, .first_output = 2}, /* 2: CONV_2D: 16x16x8 -> 16x16x16 */
-    {.params = &depthwise_conv_2d_3_params, .private_start = 0, .kernel = 1, .first_input = 3, .n_inputs = 1, .first_output = 3}, /* 3: DEPTHWISE_CONV_2D: 16x16x16 -> 8x8x16 */
-    {.params = &conv_2d_4_params, .private_start = 1432, .kernel = 2, .first_input = 4, .n_inputs = 1, .first_output = 4}, /* 4: CONV_2D: 8x8x16 -> 8x8x24 */
-    {.params = &depthwise_conv_2d_5_params, .private_start = 1536, .kernel = 1, .first_input = 5, .n_inputs = 1, .first_output = 5}, /* 5: DEPTHWISE_CONV_2D: 8x8x24 -> 8x8x24 */
-    {.params = &conv_2d_6_params, .private_start = 1536, .kernel = 2, .first_input = 6, .n_inputs = 1, .first_output = 6}, /* 6: CONV_2D: 8x8x24 -> 8x8x24 */
-    {.params = &add_7_params, .private_start = 0, .kernel = 3, .first_input = 7, .n_inputs = 2, .first_output = 7}, /* 7: ADD: 8x8x24, 8x8x24 -> 8x8x24 */
-    {.params = &depthwise_conv_2d_8_params, .private_start = 1920, .kernel = 1, .first_input = 9, .n_inputs = 1, .first_output = 8}, /* 8: DEPTHWISE_CONV_2D: 8x8x24 -> 4x4x24 */
-    {.params = &conv_2d_9_params, .private_start = 0, .kernel = 2, .first_input = 10, .n_inputs = 1, .first_output = 9}, /* 9: CONV_2D: 4x4x24 -> 4x4x48 */
-    {.params = &mean_10_params, .private_start = 0, .kernel = 4, .first_input = 11, .n_inputs = 1, .first_output = 10}, /* 10: MEAN: 4x4x48 -> 48 */
-    {.params = &fully_connected_11_params, .private_start = 0, .kernel = 2, .first_input = 12, .n_inputs = 1, .first_output = 11}, /* 11: FULLY_CONNECTED: 48 -> 6 */
-    {.params = &softmax_12_params, .private_start = 0, .kernel = 5, .first_input = 13, .n_inputs = 1, .first_output = 12}, /* 12: SOFTMAX: 6 -> 6 */
+    {.params = &conv_2d_0_params, .private_start = 2112, .kernel = 0, .first_input = 0, .n_inputs = 1, .first_output = 0, .rows_per_call = 1}, /* 0: CONV_2D: 32x32x1 -> 16x16x8 */
+    {.params = &depthwise_conv_2d_1_params, .private_start = 2048, .kernel = 1, .first_input = 1, .n_inputs = 1, .first_output = 1, .rows_per_call = 1}, /* 1: DEPTHWISE_CONV_2D: 16x16x8 -> 16x16x8 */
+    {.params = &conv_2d_2_params, .private_start = 0, .kernel = 2, .first_input = 2, .n_inputs = 1, .first_output = 2, .rows_per_call = 1}, /* 2: CONV_2D: 16x16x8 -> 16x16x16 */
+    {.params = &depthwise_conv_2d_3_params, .private_start = 0, .kernel = 1, .first_input = 3, .n_inputs = 1, .first_output = 3, .rows_per_call = 1}, /* 3: DEPTHWISE_CONV_2D: 16x16x16 -> 8x8x16 */
+    {.params = &conv_2d_4_params, .private_start = 1432, .kernel = 2, .first_input = 4, .n_inputs = 1, .first_output = 4, .rows_per_call = 1}, /* 4: CONV_2D: 8x8x16 -> 8x8x24 */
+    {.params = &depthwise_conv_2d_5_params, .private_start = 1536, .kernel = 3, .first_input = 5, .n_inputs = 1, .first_output = 5, .rows_per_call = 2}, /* 5: DEPTHWISE_CONV_2D: 8x8x24 -> 8x8x24 */
+    {.params = &conv_2d_6_params, .private_start = 1536, .kernel = 2, .first_input = 6, .n_inputs = 1, .first_output = 6, .rows_per_call = 1}, /* 6: CONV_2D: 8x8x24 -> 8x8x24 */
+    {.params = &add_7_params, .private_start = 0, .kernel = 4, .first_input = 7, .n_inputs = 2, .first_output = 7, .rows_per_call = 1}, /* 7: ADD: 8x8x24, 8x8x24 -> 8x8x24 */
+    {.params = &depthwise_conv_2d_8_params, .private_start = 1920, .kernel = 1, .first_input = 9, .n_inputs = 1, .first_output = 8, .rows_per_call = 1}, /* 8: DEPTHWISE_CONV_2D: 8x8x24 -> 4x4x24 */
+    {.params = &conv_2d_9_params, .private_start = 0, .kernel = 2, .first_input = 10, .n_inputs = 1, .first_output = 9, .rows_per_call = 1}, /* 9: CONV_2D: 4x4x24 -> 4x4x48 */
+    {.params = &mean_10_params, .private_start = 0, .kernel = 5, .first_input = 11, .n_inputs = 1, .first_output = 10, .rows_per_call = 1}, /* 10: MEAN: 4x4x48 -> 48 */
+    {.params = &fully_connected_11_params, .private_start = 0, .kernel = 2, .first_input = 12, .n_inputs = 1, .first_output = 11, .rows_per_call = 1}, /* 11: FULLY_CONNECTED: 48 -> 6 */
+    {.params = &softmax_12_params, .private_start = 0, .kernel = 6, .first_input = 13, .n_inputs = 1, .first_output = 12, .rows_per_call = 1}, /* 12: SOFTMAX: 6 -> 6 */
 };
 
 typedef struct {
     uint16_t pixels; /* of a row of that map */
     uint8_t first_stage; /* its stages stand one after the other */
     uint8_t rows; /* of the map that the last stage writes or, accumulating, reads */
+    uint8_t tile_rows; /* that are computed at once */
 } te_group;
 enum {
     GROUP_N_STAGES = 1, /* how many */
     GROUP_FIRST_NEED = 0, /* its needs stand one after the other */
     GROUP_N_NEEDS = 0, /* how many */
-    GROUP_TILE_ROWS = 1, /* that are computed at once */
     GROUP_TILE_PIXELS = 0, /* that are computed at once; 0: all */
     GROUP_SLIDES = 0, /* 1: columns that two neighbouring tiles need are kept */
     GROUP_COMPLETE = 1, /* 1: all rows are computed; 0: only those that another group needs */
 };
 
 static const te_group groups[] = {
-    {.pixels = 16, .first_stage = 0, .rows = 16}, /* 0: conv_2d_0 */
-    {.pixels = 16, .first_stage = 1, .rows = 16}, /* 1: depthwise_conv_2d_1 */
-    {.pixels = 256, .first_stage = 2, .rows = 1}, /* 2: conv_2d_2 */
-    {.pixels = 8, .first_stage = 3, .rows = 8}, /* 3: depthwise_conv_2d_3 */
-    {.pixels = 64, .first_stage = 4, .rows = 1}, /* 4: conv_2d_4 */
-    {.pixels = 8, .first_stage = 5, .rows = 8}, /* 5: depthwise_conv_2d_5 */
-    {.pixels = 64, .first_stage = 6, .rows = 1}, /* 6: conv_2d_6 */
-    {.pixels = 64, .first_stage = 7, .rows = 1}, /* 7: add_7 */
-    {.pixels = 4, .first_stage = 8, .rows = 4}, /* 8: depthwise_conv_2d_8 */
-    {.pixels = 16, .first_stage = 9, .rows = 1}, /* 9: conv_2d_9 */
-    {.pixels = 4, .first_stage = 10, .rows = 4}, /* 10: mean_10 */
-    {.pixels = 1, .first_stage = 11, .rows = 1}, /* 11: fully_connected_11 */
-    {.pixels = 1, .first_stage = 12, .rows = 1}, /* 12: softmax_12 */
+    {.pixels = 16, .first_stage = 0, .rows = 16, .tile_rows = 1}, /* 0: conv_2d_0 */
+    {.pixels = 16, .first_stage = 1, .rows = 16, .tile_rows = 1}, /* 1: depthwise_conv_2d_1 */
+    {.pixels = 256, .first_stage = 2, .rows = 1, .tile_rows = 1}, /* 2: conv_2d_2 */
+    {.pixels = 8, .first_stage = 3, .rows = 8, .tile_rows = 1}, /* 3: depthwise_conv_2d_3 */
+    {.pixels = 64, .first_stage = 4, .rows = 1, .tile_rows = 1}, /* 4: conv_2d_4 */
+    {.pixels = 8, .first_stage = 5, .rows = 8, .tile_rows = 2}, /* 5: depthwise_conv_2d_5 */
+    {.pixels = 64, .first_stage = 6, .rows = 1, .tile_rows = 1}, /* 6: conv_2d_6 */
+    {.pixels = 64, .first_stage = 7, .rows = 1, .tile_rows = 1}, /* 7: add_7 */
+    {.pixels = 4, .first_stage = 8, .rows = 4, .tile_rows = 1}, /* 8: depthwise_conv_2d_8 */
+    {.pixels = 16, .first_stage = 9, .rows = 1, .tile_rows = 1}, /* 9: conv_2d_9 */
+    {.pixels = 4, .first_stage = 10, .rows = 4, .tile_rows = 1}, /* 10: mean_10 */
+    {.pixels = 1, .first_stage = 11, .rows = 1, .tile_rows = 1}, /* 11: fully_connected_11 */
+    {.pixels = 1, .first_stage = 12, .rows = 1, .tile_rows = 1}, /* 12: softmax_12 */
 };
 
 typedef struct {
@@ -466,8 +466,8 @@ static const int32_t traced[] = {22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33,
 enum {
     N_SEGMENTS = sizeof(segments) / sizeof(segments[0]),
     MAX_STAGES = 1, /* of a group */
-    MAX_IN_ROWS = 3,
-    MAX_OUT_ROWS = 1,
+    MAX_IN_ROWS = 4,
+    MAX_OUT_ROWS = 2,
     N_MEMORIES = 2
 };
 
@@ -590,8 +590,8 @@ static void run_rows(const te_stage *s, const memories *m, const tile *tiles, co
     for (int32_t i = 0; i < s->n_inputs; i++) {
         in_x0 = most(in_x0, origin_of(&ins[i], m, tiles));
     }
-    for (int32_t y = t->y0; y < t->y1 && x0 < t->x1; y += STAGE_ROWS_PER_CALL) {
-        const int32_t n_rows = least(STAGE_ROWS_PER_CALL, t->y1 - y);
+    for (int32_t y = t->y0; y < t->y1 && x0 < t->x1; y += s->rows_per_call) {
+        const int32_t n_rows = least(s->rows_per_call, t->y1 - y);
         int32_t n = 0;
         for (int32_t i = 0; i < s->n_inputs; i++) {
             const te_window *w = &windows[ins[i].window];
@@ -689,7 +689,7 @@ static int pull(const te_segment *s, const memories *m, int32_t g, int32_t *done
     while (*mine < groups[g].rows) {
         int32_t next = g;
         const int32_t y0 = done[next - s->first];
-        const int32_t y1 = least(y0 + GROUP_TILE_ROWS, groups[next].rows);
+        const int32_t y1 = least(y0 + groups[next].tile_rows, groups[next].rows);
         run_group(s, m, next, y0, y1);
         done[next - s->first] = y1;
     }

@@ -20,6 +20,12 @@ SOURCES = {GENERAL: "te_depthwise_conv_2d_dsp", SMALL: "te_depthwise_3x3_dsp",
 CODE_BYTES = {GENERAL: 1664, SMALL: 1336, ROWS: 1400}
 """Of the kernels on a Cortex-M4."""
 
+FIXED = {
+    GENERAL: (), SMALL: ("kernel_height", "kernel_width", "rounding"),
+    ROWS: ("kernel_height", "kernel_width", "stride_x", "dilation_y", "rounding"),
+}
+"""Parameters that a kernel knows without being told."""
+
 SCRATCH_LIMIT_BYTES = 4000
 """Kernels stay below the 4,096 bytes that a whole plan may take beside its activations."""
 
@@ -180,18 +186,24 @@ def kernel(
     x, out, a = node.input(0), node.output, node.attrs
     assert x.quant is not None and out.quant is not None
     low, high = fixed_point.activation_range(a.activation, out.quant)
-    pitches = (("in_width", x.pixels), ("channels", out.channels), ("in_pitch", x.channels),
-               ("out_pitch", out.channels), ("pad_left", a.padding.left),
-               ("in_zero_point", x.quant.zero_point), ("block_pixels", chosen.tile_pixels),
-               ("out_min", low), ("out_max", high))
-    steps = (("stride_x", a.stride[1]), ("dilation_y", a.dilation[0]))
-    window = (("kernel_height", filters.shape[1]), ("kernel_width", filters.shape[2]),
-              ("rounding", rounding.how))
-    stream, more = {
-        ROWS: (packed_3x3_rows, ()), SMALL: (packed_3x3, steps),
-        GENERAL: (packed, (*steps, *window)),
-    }[chosen.name]
-    words = ConstArray("int32_t", stream(filters, bias, rounding))
-    fields = (("weights", words), *pitches, *more)
+    pack = {GENERAL: packed, SMALL: packed_3x3, ROWS: packed_3x3_rows}[chosen.name]
+    fields: tuple[tuple[str, int | ConstArray], ...] = (
+        ("weights", ConstArray("int32_t", pack(filters, bias, rounding))),
+        ("in_width", x.pixels),
+        ("channels", out.channels),
+        ("in_pitch", x.channels),
+        ("out_pitch", out.channels),
+        ("kernel_height", filters.shape[1]),
+        ("kernel_width", filters.shape[2]),
+        ("stride_x", a.stride[1]),
+        ("dilation_y", a.dilation[0]),
+        ("pad_left", a.padding.left),
+        ("in_zero_point", x.quant.zero_point),
+        ("block_pixels", chosen.tile_pixels),
+        ("rounding", rounding.how),
+        ("out_min", low),
+        ("out_max", high),
+    )
+    fields = tuple((name, value) for name, value in fields if name not in FIXED[chosen.name])
     source = SOURCES[chosen.name]
     return Kernel(source, f"{source}_params", fields, (source,))

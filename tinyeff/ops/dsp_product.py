@@ -240,7 +240,18 @@ def _cost(product: Product, name: str, pairs: int, pixels: int) -> int:
     expand = (8 if shares_columns else 14) * groups
     per_pair = pair_cost(groups, pixels, 45 if shares_columns else None)
     per_block = 140 + 40 * product.runs.shape[1]
-    return int(maps * (pairs * per_pair + expand + per_block / pixels))
+    edges = product.out.rows * _edge_cost(product) if name == GENERAL else 0
+    return int(maps * (pairs * per_pair + expand + per_block / pixels) + edges)
+
+
+def _edge_cost(product: Product) -> int:
+    """Cycles of a row for windows that reach over the border, or that no whole block is made of."""
+    first = np.arange(product.out.pixels) * product.stride_x - product.padding.left
+    span = (product.weights.shape[2] - 1) * product.dilation[1] + 1
+    outside = (first < 0) | (first + span > product.x.pixels)
+    blocks = np.add.reduceat(outside, np.arange(0, len(outside), BLOCK_PIXELS))
+    single = np.count_nonzero(blocks) * BLOCK_PIXELS + len(outside) % BLOCK_PIXELS
+    return int(product.weights.shape[1] * (100 * single + 400 * np.count_nonzero(outside)))
 
 
 def pair_cost(groups: int, pixels: int, inner: int | None = None) -> float:

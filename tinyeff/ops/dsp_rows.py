@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""CONV_2D of narrow maps on the DSP extension, several output rows at a time.
+"""CONV_2D of narrow maps on the DSP extension, one output row or several at a time.
 
 A row of few pixels has few windows to share what is read of the weights, and of these windows some
 reach over the border. firmware/kernels/te_conv_2d_rows_dsp.h says how several rows avoid both.
@@ -28,8 +28,14 @@ SOURCE = "te_conv_2d_rows_dsp"
 KERNEL_BYTES = 760
 """Code on a Cortex-M4, without the products."""
 
-PIXELS = (12, 24)
+PIXELS = (1, 12, 24)
 """Pixels of a call: as many rows as have at least so many."""
+
+NARROW = 12
+"""Of a wider row the windows at the border are few."""
+
+MOST_VALUES = 16
+"""Of a row of a window: where there are more, it matters less how they are gathered."""
 
 
 def variants(product: Product, rounding_with: RoundingWith | None) -> Iterator[Variant]:
@@ -38,19 +44,22 @@ def variants(product: Product, rounding_with: RoundingWith | None) -> Iterator[V
 
     A float graph has no `rounding_with`; it is planned as if everything were proven.
     """
-    found = {rows: _blocks(product, rows) for rows in (_rows(product, n) for n in PIXELS)}
-    ways = {rows: blocks for rows, blocks in found.items() if rows > 1 and blocks >= LEAST_BLOCKS}
     applies = (product.weights.shape[1:3] != (1, 1) and product.dilation == (1, 1)
-               and product.is_small)
-    if not ways or not applies:
+               and product.is_small and product.runs.shape[2] <= MOST_VALUES
+               and BLOCK_PIXELS <= product.out.pixels < NARROW)
+    if not applies:
         return
     pairs = pair_count(product, rounding_with, dsp_rounding.ACCUMULATOR_BITS)
     if pairs is None:
         return
-    for rows, blocks in ways.items():
+    for rows in dict.fromkeys(_rows(product, n) for n in PIXELS):
+        blocks = _blocks(product, rows)
+        if blocks < (1 if rows == 1 else LEAST_BLOCKS):
+            continue
+        room = dsp_packing.stream_bytes(1, product.groups) if blocks >= LEAST_BLOCKS else 0
         yield Variant(
             NAME, rows_per_call=rows, tile_pixels=BLOCK_PIXELS * blocks,
-            scratch_bytes=_block_bytes(product) * blocks + _bytes_beside(product, rows),
+            scratch_bytes=_block_bytes(product) * blocks + room + _padded_bytes(product, rows),
             const_bytes=pairs.bytes_in(1, product.groups),
             shared_code=((NAME, KERNEL_BYTES), *dsp_product.PRODUCT_CODE),
             cost=_cost(product, pairs.count, rows, blocks))
@@ -70,10 +79,9 @@ def _block_bytes(product: Product) -> int:
     return 16 * product.groups * BLOCK_PIXELS
 
 
-def _bytes_beside(product: Product, rows: int) -> int:
-    """Of the words of a pair and the padded input rows."""
-    padded = _columns(product) * product.x.channels * _input_rows(product, rows)
-    return dsp_packing.stream_bytes(1, product.groups) + -(-padded // 4) * 4
+def _padded_bytes(product: Product, rows: int) -> int:
+    values = _columns(product) * product.x.channels * _input_rows(product, rows)
+    return -(-values // 4) * 4
 
 
 def _columns(product: Product) -> int:
@@ -86,7 +94,8 @@ def _input_rows(product: Product, rows: int) -> int:
 
 def _blocks(product: Product, rows: int) -> int:
     """Blocks of a product: those of a call in as few products of much the same size as fit."""
-    room = SCRATCH_LIMIT_BYTES - _bytes_beside(product, rows)
+    beside = dsp_packing.stream_bytes(1, product.groups) + _padded_bytes(product, rows)
+    room = SCRATCH_LIMIT_BYTES - beside
     most, all_blocks = room // _block_bytes(product), rows * product.out.pixels // BLOCK_PIXELS
     if most < 1 or all_blocks < 1:
         return 0
@@ -126,6 +135,7 @@ def kernel(
         ("pairs", len(pairs)),
         ("groups", product.groups),
         ("block_pixels", chosen.tile_pixels),
+        ("has_room", int(chosen.tile_pixels >= BLOCK_PIXELS * LEAST_BLOCKS)),
         ("rounding", rounding.how),
         ("in_zero_point", x.quant.zero_point),
         ("out_min", clamp[0]),

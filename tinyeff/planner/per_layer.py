@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from tinyeff.ir import Buffer, Graph, Limits, Memory, Plan, Target
+from tinyeff.planner import sizes
 from tinyeff.planner.allocation import TRIES, allocate, extent, fit, search
 from tinyeff.planner.assembly import alone, assemble
 from tinyeff.planner.budget import fits, in_first, rooms
@@ -39,7 +41,8 @@ def lay_out(
     choices, buffers, proven = _best(graph, memory, options, least, bound)
     if memories:
         choices, buffers = _in_memories(graph, memory, options, choices, buffers, memories, bound)
-    choices = tuple(_upgraded(options[t], c, buffers) for t, c in enumerate(choices))
+    if all(b.region in ("arena", "input", "output") for b in buffers):
+        choices, buffers = _upgraded(graph, memory, options, choices, buffers)
     return choices, buffers, proven
 
 
@@ -60,7 +63,9 @@ def _best(
     """Choices, placed buffers, and the proven least size of the arena.
 
     First the fastest way of each operator below the bound. Where that misses the bound, the
-    smallest arena follows from the least ways, and the fastest below that size are tried again.
+    smallest arena follows from the least ways, and the fastest below that size are tried again:
+    all, and those that compute row by row, since with several rows at a time outputs drift away
+    from their inputs, layer by layer.
     """
     choices = fastest(options, bound)
     task = _task(graph, memory, choices)
@@ -69,10 +74,11 @@ def _best(
         return choices, task.placed(offsets), bound
     task = _task(graph, memory, least)
     layout = allocate(task.problem, bound)
-    faster = fastest(options, layout.size_bytes)
-    if faster != least:
+    by_row = [[c for c in ways if c.variant.rows_per_call == 1 or c == least[step]]
+              for step, ways in enumerate(options)]
+    for faster in dict.fromkeys(fastest(ways, layout.size_bytes) for ways in (options, by_row)):
         faster_task = _task(graph, memory, faster)
-        offsets = fit(faster_task.problem, layout.size_bytes)
+        offsets = fit(faster_task.problem, layout.size_bytes) if faster != least else None
         if offsets is not None:
             # Other kernels may lie closer together than the least ones can.
             size = extent(faster_task.problem, offsets)
@@ -106,13 +112,42 @@ def _task(graph: Graph, memory: Lifetimes, choices: Sequence[Choice]) -> Task:
     return Task(graph, (*memory.buffers, *private), (o for c in choices for o in c.overlaps))
 
 
-def _upgraded(options: Sequence[Choice], choice: Choice, buffers: Sequence[Buffer]) -> Choice:
-    """The same kernel in one call, where the buffers happen to lie so that it may."""
-    for other in options:
-        same_kernel = other.variant == choice.variant and other.flat and not choice.flat
-        if same_kernel and all(_holds(rule, buffers) for rule in other.overlaps):
-            return other
-    return choice
+def _upgraded(
+    graph: Graph, memory: Lifetimes, options: Sequence[Sequence[Choice]],
+    choices: Sequence[Choice], buffers: Sequence[Buffer],
+) -> tuple[tuple[Choice, ...], tuple[Buffer, ...]]:
+    """Each operator the fastest way for which there happens to be room where the tensors lie."""
+    tensors, private = buffers[:len(memory.buffers)], buffers[len(memory.buffers):]
+    size = max((b.offset_bytes + b.size_bytes for b in buffers if b.region == "arena"), default=0)
+    taken, beside = [], list[Buffer]()
+    for step, choice in enumerate(choices):
+        mine = tuple(b for b in private if b.op == step)
+        for other in options[step]:
+            if other == choice:
+                break
+            placed = _in_gaps(private_buffers(graph, step, other.variant), tensors, step, size)
+            if placed is not None and all(_holds(rule, tensors) for rule in other.overlaps):
+                choice, mine = other, placed
+                break
+        taken.append(choice)
+        beside += mine
+    return tuple(taken), (*tensors, *beside)
+
+
+def _in_gaps(
+    private: Sequence[Buffer], tensors: Sequence[Buffer], step: int, size_bytes: int
+) -> tuple[Buffer, ...] | None:
+    """What an operator needs for itself, placed beside the tensors that live then in an arena of
+    `size_bytes`; None where there is no room."""
+    taken = sorted((b.offset_bytes, b.offset_bytes + b.size_bytes) for b in tensors
+                   if b.region == "arena" and b.first <= step < b.last)
+    placed, at = list[Buffer](), 0
+    for begin, end in [*taken, (size_bytes, size_bytes)]:
+        while len(placed) < len(private) and at + private[len(placed)].size_bytes <= begin:
+            placed.append(replace(private[len(placed)], offset_bytes=at))
+            at += -(-placed[-1].size_bytes // sizes.WORD_BYTES) * sizes.WORD_BYTES
+        at = max(at, -(-end // sizes.WORD_BYTES) * sizes.WORD_BYTES)
+    return tuple(placed) if len(placed) == len(private) else None
 
 
 def _holds(rule: Overlap, buffers: Sequence[Buffer]) -> bool:
