@@ -68,17 +68,19 @@ WHOLLY_ASSEMBLY static void expand(const expansion *e UNUSED)
 
 #define MAC(acc, w, x) "smlad " acc ", " w ", " x ", " acc "\n"
 #define TAPS(acc, w0, w1) MAC(acc, w0, "r2") MAC(acc, w1, "r3")
+#define FROM_BIAS "smlad r10, r4, r2, r11\n" MAC("r10", "r5", "r3")
 #define COLUMN    "ldrd r2, r3, [r0], #24\n"
 #define NARROW(acc) "asr " acc ", " acc ", r2\nssat " acc ", #8, " acc "\n"
 
-/* Two outputs from columns at r0, which ends behind the columns that no later pair needs. */
+/* Two outputs from columns at r0, which ends behind the columns that no later pair needs; r11 is
+ * the bias. */
 #define PAIR_STRIDE_1                                                                              \
-    COLUMN TAPS("r10", "r4", "r5")                                                                 \
+    COLUMN FROM_BIAS                                                                               \
     COLUMN TAPS("r10", "r6", "r7") TAPS("r11", "r4", "r5")                                         \
     "ldrd r2, r3, [r0]\n" TAPS("r10", "r8", "r9") TAPS("r11", "r6", "r7")                          \
     "ldrd r2, r3, [r0, #24]\n" TAPS("r11", "r8", "r9")
 #define PAIR_STRIDE_2                                                                              \
-    COLUMN TAPS("r10", "r4", "r5")                                                                 \
+    COLUMN FROM_BIAS                                                                               \
     COLUMN TAPS("r10", "r6", "r7")                                                                 \
     COLUMN TAPS("r10", "r8", "r9") TAPS("r11", "r4", "r5")                                         \
     COLUMN TAPS("r11", "r6", "r7")                                                                 \
@@ -103,8 +105,7 @@ WHOLLY_ASSEMBLY static void expand(const expansion *e UNUSED)
     "cmp r0, lr\n"                                                                                 \
     "beq 2f\n"                                                                                     \
     "1:\n"                                                                                         \
-    "ldr r10, [sp, #12]\n"                                                                         \
-    "mov r11, r10\n"                                                                               \
+    "ldr r11, [sp, #12]\n"                                                                         \
     PAIR                                                                                           \
     "ldrd r2, r3, [sp]\n"                                                                          \
     "smmla r10, r10, r2, r3\n"                                                                     \
@@ -119,8 +120,8 @@ WHOLLY_ASSEMBLY static void expand(const expansion *e UNUSED)
     "2:\n"                                                                                         \
     "ldr r2, [sp, #44]\n" /* odd */                                                                \
     "cbz r2, 3f\n"                                                                                 \
-    "ldr r10, [sp, #12]\n"                                                                         \
-    COLUMN TAPS("r10", "r4", "r5")                                                                 \
+    "ldr r11, [sp, #12]\n"                                                                         \
+    COLUMN FROM_BIAS                                                                               \
     COLUMN TAPS("r10", "r6", "r7")                                                                 \
     "ldrd r2, r3, [r0]\n" TAPS("r10", "r8", "r9")                                                  \
     "ldrd r2, r3, [sp]\n"                                                                          \

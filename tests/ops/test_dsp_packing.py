@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.ops.test_cases import cases
 from tinyeff import fixed_point
 from tinyeff.ir import Array, Tensor
-from tinyeff.ops import dsp_grouped, dsp_packing, dsp_rounding, operator_of
+from tinyeff.ops import dsp_grouped, dsp_packing, dsp_product, dsp_rounding, dsp_rows, operator_of
 from tinyeff.ops.dsp_product import Product
 from tinyeff.ops.dsp_rounding import Rounding
 from tinyeff.targets import target_for
@@ -217,7 +217,19 @@ def test_cases_reach_every_depthwise_kernel() -> None:
             blocks = -(-node.output.pixels // max(variant.tile_pixels, 1))
             seen.add((variant.name, node.attrs.stride[1], blocks > 1))
     assert {("dsp", 1, False), ("dsp", 2, False), ("dsp_3x3", 1, False), ("dsp_3x3", 2, False),
-            ("dsp_3x3", 1, True), ("portable", 1, True)} <= seen
+            ("dsp_3x3", 1, True), ("dsp_3x3_rows", 1, False), ("dsp_3x3_rows", 1, True),
+            ("portable", 1, True)} <= seen
+
+
+def test_narrow_maps_in_one_row_and_in_several() -> None:
+    seen = set()
+    for graph, node, _ in cases("CONV_2D"):
+        for variant in operator_of("CONV_2D").variants(node, target_for("cortex-m4")):
+            if variant.name == dsp_rows.NAME:
+                assert variant.rows_per_call <= node.output.rows, graph.source.name
+                shares = variant.tile_pixels >= 3 * dsp_product.LEAST_BLOCKS
+                seen.add((variant.rows_per_call > 1, shares))
+    assert seen == {(False, False), (True, True)}
 
 
 @settings(max_examples=100)

@@ -91,6 +91,42 @@ def test_the_fastest_kernel_that_costs_no_memory() -> None:
     assert _planned(alone.graph(alone.dense(x, 10))).variants[0].name == "slow"
 
 
+SLOW = Variant("slow", cost=3)
+TWO_ROWS = Variant("two", rows_per_call=2, cost=1)
+"""Its outputs start further before its inputs than those of `SLOW`."""
+
+
+def test_several_rows_at_a_time_where_outputs_do_not_drift_too_far() -> None:
+    net = Net()
+    x = net.conv(net.input(1, 8, 1, 4), 4, kernel=3, variants=(SLOW, TWO_ROWS))
+    for _ in range(2):
+        x = net.conv(x, 4, kernel=3, variants=(SLOW, TWO_ROWS))
+    planned = _planned(net.graph(net.dense(x, 10)), "excluded")
+    assert planned.arena_bytes == 8 * 4 + 2 * 2 * 4  # two rows are added by each
+    assert [v.name for v in planned.variants] == ["two", "slow", "slow", "plain"]
+    alone = Net()
+    x = alone.conv(alone.input(1, 8, 1, 4), 8, kernel=3)
+    x = alone.conv(alone.whole(x), 4, kernel=3, variants=(SLOW, TWO_ROWS))
+    planned = _planned(alone.graph(alone.dense(x, 10)), "excluded")
+    assert planned.variants[2] == TWO_ROWS
+
+
+def test_the_fastest_kernel_in_what_the_layout_leaves_free() -> None:
+    """Between the two 3x3 convolutions the map lies in the middle: 8 bytes are free on each side."""
+    slow = Variant("slow", cost=3, consumes=1)
+    net = Net()
+    x = net.conv(net.input(1, 8, 1, 4), 4, kernel=3,
+                 variants=(SLOW, Variant("fast", scratch_bytes=16, cost=1)))
+    x = net.conv(x, 4, kernel=3, variants=(SLOW, TWO_ROWS))
+    for scratch_bytes in (16, 7):
+        fast = Variant("fast", scratch_bytes=scratch_bytes, cost=1, consumes=1)
+        x = net.conv(x, 4, variants=(slow, fast))
+    x = net.conv(x, 4, kernel=3, variants=(SLOW, TWO_ROWS))
+    planned = _planned(net.graph(net.dense(x, 10)), "excluded")
+    assert planned.arena_bytes == 8 * 4 + 2 * 2 * 4
+    assert [v.name for v in planned.variants] == ["fast", "slow", "slow", "fast", "slow", "plain"]
+
+
 def test_states_and_scratch_are_aligned() -> None:
     net = Net()
     x = net.conv(net.input(1, 3, 5, 1), 3, variants=(Variant("v", scratch_bytes=5),))

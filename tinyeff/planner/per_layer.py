@@ -74,9 +74,9 @@ def _best(
         return choices, task.placed(offsets), bound
     task = _task(graph, memory, least)
     layout = allocate(task.problem, bound)
-    by_row = [[c for c in ways if c.variant.rows_per_call == 1 or c == least[step]]
-              for step, ways in enumerate(options)]
-    for faster in dict.fromkeys(fastest(ways, layout.size_bytes) for ways in (options, by_row)):
+    by_row = [[c for c in every if c.variant.rows_per_call == 1 or c == least[step]]
+              for step, every in enumerate(options)]
+    for faster in dict.fromkeys(fastest(some, layout.size_bytes) for some in (options, by_row)):
         faster_task = _task(graph, memory, faster)
         offsets = fit(faster_task.problem, layout.size_bytes) if faster != least else None
         if offsets is not None:
