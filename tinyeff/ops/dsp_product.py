@@ -201,7 +201,7 @@ def pair_count(
 
 
 def _product_tiles(product: Product, name: str, flat: bool) -> tuple[tuple[int, int], ...]:
-    staged = -(-product.runs.shape[2] // 4) * 4 if name == GENERAL else 0
+    staged = product.runs.shape[2] if name == GENERAL else 0
     row = product.out.rows * product.out.pixels if flat else product.out.pixels
     return tiles(product.groups, row, staged, shared_columns=name == OVERLAPPING)
 

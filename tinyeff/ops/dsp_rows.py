@@ -80,8 +80,7 @@ def _block_bytes(product: Product) -> int:
 
 
 def _padded_bytes(product: Product, rows: int) -> int:
-    values = _columns(product) * product.x.channels * _input_rows(product, rows)
-    return -(-values // 4) * 4
+    return _columns(product) * product.x.channels * _input_rows(product, rows)
 
 
 def _columns(product: Product) -> int:

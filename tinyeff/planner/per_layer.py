@@ -41,8 +41,7 @@ def lay_out(
     choices, buffers, proven = _best(graph, memory, options, least, bound)
     if memories:
         choices, buffers = _in_memories(graph, memory, options, choices, buffers, memories, bound)
-    if all(b.region in ("arena", "input", "output") for b in buffers):
-        choices, buffers = _upgraded(graph, memory, options, choices, buffers)
+    choices, buffers = _upgraded(graph, memory, options, choices, buffers)
     return choices, buffers, proven
 
 
@@ -116,7 +115,9 @@ def _upgraded(
     graph: Graph, memory: Lifetimes, options: Sequence[Sequence[Choice]],
     choices: Sequence[Choice], buffers: Sequence[Buffer],
 ) -> tuple[tuple[Choice, ...], tuple[Buffer, ...]]:
-    """Each operator the fastest way for which there happens to be room where the tensors lie."""
+    """Each operator the fastest way for which there happens to be room where the tensors lie; in
+    several memories the same kernel in one call, which needs no other room."""
+    single = all(b.region == "arena" for b in buffers if b.in_arena)
     tensors, private = buffers[:len(memory.buffers)], buffers[len(memory.buffers):]
     size = max((b.offset_bytes + b.size_bytes for b in buffers if b.region == "arena"), default=0)
     taken, beside = [], list[Buffer]()
@@ -125,7 +126,12 @@ def _upgraded(
         for other in options[step]:
             if other == choice:
                 break
-            placed = _in_gaps(private_buffers(graph, step, other.variant), tensors, step, size)
+            placed: tuple[Buffer, ...] | None = None
+            if other.variant == choice.variant:
+                placed = mine
+            elif single:
+                wanted = private_buffers(graph, step, other.variant)
+                placed = _in_gaps(wanted, tensors, step, size)
             if placed is not None and all(_holds(rule, tensors) for rule in other.overlaps):
                 choice, mine = other, placed
                 break
