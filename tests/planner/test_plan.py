@@ -112,7 +112,7 @@ def test_several_rows_at_a_time_where_outputs_do_not_drift_too_far() -> None:
 
 
 def test_the_fastest_kernel_in_what_the_layout_leaves_free() -> None:
-    """Between the two 3x3 convolutions the map lies in the middle: 8 bytes are free on each side."""
+    """Between the two 3x3 convolutions the map lies in the middle, 8 bytes free on each side."""
     slow = Variant("slow", cost=3, consumes=1)
     net = Net()
     x = net.conv(net.input(1, 8, 1, 4), 4, kernel=3,
