@@ -16,17 +16,19 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from tinyeff.errors import UnsupportedError
 from tinyeff.ir import Array, Graph, check_graph
 from tinyeff.quantizer.attempt import Attempt, Trial, attempt, compared
 from tinyeff.quantizer.prepared import prepared
 from tinyeff.quantizer.samples import check, collected, warnings
-from tinyeff.quantizer.settings import effort_of
+from tinyeff.quantizer.sensitivity import Progress
+from tinyeff.quantizer.settings import Effort, effort_of
 from tinyeff.reader.flatbuffer import parse, serialize
 
 __all__ = ["Quantized", "quantize", "quantize_and_explain"]
@@ -74,13 +76,21 @@ def quantize(
 
 def quantize_and_explain(
     graph: Graph, samples: tuple[Array, ...] | Iterable[object], *, effort: str = "default",
-    method: str = "auto", progress: Callable[[int, int], None] = lambda done, total: None,
+    method: str = "auto", progress: Progress = lambda done, total: None,
 ) -> Quantized:
     """As `quantize`, with all that the diagnosis needs; `graph` must be a float one."""
     work = effort_of(effort, method)
     given = collected(graph, samples)
     check(graph, given)
     arrays = tuple(np.ascontiguousarray(s, np.float32) for s in given)
+    # Most products are small: further threads only wait for each other, at four times the work.
+    with threadpool_limits(1, user_api="blas"):
+        return _quantized(graph, arrays, work, progress)
+
+
+def _quantized(
+    graph: Graph, arrays: tuple[Array, ...], work: Effort, progress: Progress
+) -> Quantized:
     plain = prepared(graph)
     check_graph(plain, "preparing")
     if plain.inputs != () and len(plain.inputs) != len(graph.inputs):
