@@ -30,9 +30,6 @@ typedef struct {
 
 /* Compilers spill these loops. The twins below say in C what is computed here. */
 
-#define WHOLLY_ASSEMBLY __attribute__((naked, noinline, aligned(4)))
-#define UNUSED          __attribute__((unused))
-
 /* clang-format off */
 
 /* r0 to, r1 to r3 rows, r4 to r9 the column's words, r11 r12 lr steps; sp: end. */
@@ -234,13 +231,6 @@ static void expand_rest(const expansion *e, int32_t n)
     }
 }
 
-static void fill(int32_t *to, const int32_t *end, int32_t lanes)
-{
-    while (to != end) {
-        *to++ = lanes;
-    }
-}
-
 /* `n` output pixels of all channels, from input column `x` on. */
 static void block(const te_depthwise_3x3_dsp_params *p, const int8_t *const *in_rows, int32_t in_x0,
                   int32_t x, int32_t n, int8_t *out, int32_t *columns)
@@ -261,8 +251,8 @@ static void block(const te_depthwise_3x3_dsp_params *p, const int8_t *const *in_
                  .length = n / 2 * p->stride_x * 2 * COLUMN_WORDS * 4,
                  .odd = n & 1};
     int32_t advance[3];
-    fill(columns, e.to, zero);
-    fill(columns + COLUMN_WORDS * right, columns + COLUMN_WORDS * all, zero);
+    te_fill_columns(columns, e.to, zero);
+    te_fill_columns(columns + COLUMN_WORDS * right, columns + COLUMN_WORDS * all, zero);
     for (int32_t r = 0; r < 3; r++) {
         const int8_t *row = in_rows[r * p->dilation_y];
         e.rows[r] = row == NULL ? outside : row + skip;

@@ -31,9 +31,6 @@ typedef struct {
 
 /* Compilers spill these loops. The twins below say in C what is computed here. */
 
-#define WHOLLY_ASSEMBLY __attribute__((naked, noinline, aligned(4)))
-#define UNUSED          __attribute__((unused))
-
 /* clang-format off */
 
 /* r0 to, r1 r2 rows, r3 r12 steps, lr end. Single stores take a cycle each, one of several words a
@@ -240,13 +237,6 @@ static void expand_rest(const expansion *e, int32_t n)
     }
 }
 
-static void fill(int32_t *to, const int32_t *end, int32_t lanes)
-{
-    while (to != end) {
-        *to++ = lanes;
-    }
-}
-
 /* `n` output pixels of all channels in one row or two, from input column `x` on; the rows of the
  * input start with column `in_x0`. */
 static void block(const te_depthwise_3x3_rows_dsp_params *p, const int8_t *const *in_rows,
@@ -260,8 +250,8 @@ static void block(const te_depthwise_3x3_rows_dsp_params *p, const int8_t *const
     const int32_t right = te_within(p->in_width - x, left, all);
     expansion halves[2];
     int32_t advance[4];
-    fill(columns, columns + COLUMN_WORDS * left, zero);
-    fill(columns + COLUMN_WORDS * right, columns + COLUMN_WORDS * all, zero);
+    te_fill_columns(columns, columns + COLUMN_WORDS * left, zero);
+    te_fill_columns(columns + COLUMN_WORDS * right, columns + COLUMN_WORDS * all, zero);
     for (int32_t r = 0; r < 4; r++) {
         const int8_t *row = r < n_rows + TAPS - 1 ? in_rows[r] : NULL;
         expansion *e = &halves[r / 2];

@@ -143,9 +143,6 @@ static void expand(const te_depthwise_conv_2d_dsp_params *p, const expansion *e,
 
 /* Compilers spill these loops. The twins below say in C what is computed here. */
 
-#define WHOLLY_ASSEMBLY __attribute__((naked, noinline, aligned(4)))
-#define UNUSED          __attribute__((unused))
-
 #define MAC(acc, w, x) "smlad " acc ", " w ", " x ", " acc "\n"
 /* Multiplier in `m`, constant in `c`. */
 #define SCALE_UP(acc, m, c, free) "smmla " acc ", " acc ", " m ", " c "\n"

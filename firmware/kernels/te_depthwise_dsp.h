@@ -10,6 +10,14 @@ static inline int32_t te_within(int32_t value, int32_t low, int32_t high)
     return value < low ? low : (value > high ? high : value);
 }
 
+/* Fills expanded columns that lie outside the image. */
+static inline void te_fill_columns(int32_t *to, const int32_t *end, int32_t lanes)
+{
+    while (to != end) {
+        *to++ = lanes;
+    }
+}
+
 /* Clamps `n` pixels of `channels` values. */
 static inline void te_clamp_columns(int8_t *out, int32_t n, int32_t channels, int32_t pitch,
                                     int32_t low, int32_t high)

@@ -15,6 +15,9 @@
 #error "these kernels need the DSP extension (Cortex-M4, M7, M33, M55): compile for such a core"
 #endif
 #define TE_DSP_INSTRUCTIONS 1
+/* Of functions that are one __asm__, which finds its parameters in registers. */
+#define WHOLLY_ASSEMBLY __attribute__((naked, noinline, aligned(4)))
+#define UNUSED          __attribute__((unused))
 #else
 #define TE_DSP_INSTRUCTIONS 0
 #endif

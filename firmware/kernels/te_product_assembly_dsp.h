@@ -8,8 +8,7 @@
 #ifndef TE_PRODUCT_ASSEMBLY_DSP_H
 #define TE_PRODUCT_ASSEMBLY_DSP_H
 
-#define WHOLLY_ASSEMBLY __attribute__((naked, noinline, aligned(4)))
-#define UNUSED          __attribute__((unused))
+#include "te_dsp.h"
 
 /* The accumulators `s` (bytes S) and `a` (lanes A) of one pixel: from A to the second channel. */
 #define SECOND(s, a)       "sub " a ", " a ", " s "\n"

@@ -9,10 +9,8 @@
 /* Each step needs thirteen or fourteen registers, several of them in ascending order for LDM and
  * STM; compilers spill them. The twins below say in C what is computed here. */
 
-#define WHOLLY_ASSEMBLY __attribute__((naked, noinline, aligned(4)))
-#define UNUSED          __attribute__((unused))
-#define PUSH            "push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n"
-#define POP             "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n"
+#define PUSH "push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n"
+#define POP  "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n"
 
 /* clang-format off */
 

@@ -42,6 +42,13 @@ class FloatBuilder(GraphBuilder):
         return self.op(kind, [x, self.weights(*shape), self.weights(channels)], attrs,
                        dtype="float32")
 
+    def written(self, *outputs: int) -> Graph:
+        """The graph with its file, all activations in float32."""
+        graph = self.graph(*outputs)
+        tensors = tuple(t if t.is_constant else replace(t, dtype="float32", quant=None)
+                        for t in graph.tensors)
+        return with_flatbuffer(replace(graph, tensors=tensors))
+
 
 def network() -> Graph:
     """A residual block, depthwise layers, a gate, a concatenation, a mean and a dense layer."""
@@ -57,10 +64,7 @@ def network() -> Graph:
              dtype="float32")
     axes = g.constant(np.array([1, 2], np.int32))
     y = g.op("MEAN", [y, axes], MeanAttrs((1, 2)), dtype="float32")
-    graph = g.graph(g.layer("FULLY_CONNECTED", y, 5, 12))
-    tensors = tuple(t if t.is_constant else replace(t, dtype="float32", quant=None)
-                    for t in graph.tensors)
-    return with_flatbuffer(Graph(tensors, graph.ops, graph.inputs, graph.outputs, graph.source))
+    return g.written(g.layer("FULLY_CONNECTED", y, 5, 12))
 
 
 def peaks(graph: Graph, samples: tuple[Array, ...]) -> dict[int, Array]:

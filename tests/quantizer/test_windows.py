@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +19,6 @@ from tinyeff.ops.pointwise_table import PointwiseAttrs
 from tinyeff.quantizer import quantize
 from tinyeff.quantizer.attempt import floats, int8_outputs
 from tinyeff.quantizer.windows import windows_of
-from tinyeff.reader import with_flatbuffer
 
 SQUASHING = tuple(kind for kind, known in registry().items() if known.told_apart != EVERYTHING)
 
@@ -34,19 +32,13 @@ def test_beyond_its_bounds_an_operator_tells_nothing_apart(kind: str) -> None:
     """To half a step of the int8 output, where TFLite fixes that, otherwise exactly."""
     g = FloatBuilder("squashed")
     x = g.input((1, 1, 1, 4001))
-    graph = g.graph(g.op(kind, [x], PointwiseAttrs(), dtype="float32"))
+    graph = g.written(g.op(kind, [x], PointwiseAttrs(), dtype="float32"))
     low, high = operator_of(kind).told_apart
     values = np.linspace(-40, 40, 4001, dtype=np.float32).reshape(1, 1, 1, 1, -1)
-    plain, clipped = (floats(_float(graph), (v,))[0] for v in (values, values.clip(low, high)))
+    plain, clipped = (floats(graph, (v,))[0] for v in (values, values.clip(low, high)))
     fixed = operator_of(kind).output_quant
     most = 0.5 * fixed.scale if fixed is not None else 1e-6
     assert np.abs(plain - clipped).max() <= most * 1.001
-
-
-def _float(graph: Graph) -> Graph:
-    tensors = tuple(t if t.is_constant else replace(t, dtype="float32", quant=None)
-                    for t in graph.tensors)
-    return with_flatbuffer(replace(graph, tensors=tensors))
 
 
 def network(kind: str) -> Graph:
@@ -58,7 +50,7 @@ def network(kind: str) -> Graph:
     x = g.op(kind, [x], PointwiseAttrs(), dtype="float32")
     axes = g.constant(np.array([1, 2], np.int32))
     x = g.op("MEAN", [x, axes], MeanAttrs((1, 2)), dtype="float32")
-    return _float(g.graph(g.layer("FULLY_CONNECTED", x, 5, 8)))
+    return g.written(g.layer("FULLY_CONNECTED", x, 5, 8))
 
 
 def test_bounds_go_through_what_moves_values_and_end_where_one_reader_has_none() -> None:
@@ -69,7 +61,7 @@ def test_bounds_go_through_what_moves_values_and_end_where_one_reader_has_none()
     g = FloatBuilder("two readers")
     x = g.layer("CONV_2D", g.input((1, 4, 4, 3)), 8, 1, 1, 3)
     y = g.op("TANH", [x], PointwiseAttrs(), dtype="float32")
-    graph = _float(g.graph(g.op("ADD", [x, y], ElementwiseAttrs(), dtype="float32")))
+    graph = g.written(g.op("ADD", [x, y], ElementwiseAttrs(), dtype="float32"))
     assert windows_of(graph) == {}
 
 

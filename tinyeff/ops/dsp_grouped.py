@@ -115,8 +115,7 @@ def kernel(
     parts = list(of.parts(rounding))
     streams = [dsp_packing.pack(of.filters[part], bias[part], how, pairs)
                for part, how, pairs in parts if len(pairs)]
-    source = "te_conv_2d_grouped_dsp"
-    return Kernel(source, f"{source}_params", (
+    return dsp_product.call_of("te_conv_2d_grouped_dsp", (
         ("weights", int32(np.concatenate(streams or [np.zeros(1, np.int32)]))),
         ("pairs", int32([len(pairs) for *_, pairs in parts])),
         ("constants", 0 if rounding.computed.all() else int8(rounding.constants)),
@@ -139,4 +138,4 @@ def kernel(
         ("in_zero_point", x.quant.zero_point),
         ("out_min", clamp[0]),
         ("out_max", clamp[1]),
-    ), (source, "te_product_dsp"))
+    ))

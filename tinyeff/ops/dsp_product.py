@@ -298,9 +298,9 @@ def kernel(
     blocks = (("block_pixels", chosen.tile_pixels),
               ("has_room", int(chosen.tile_pixels > BLOCK_PIXELS)))
     if chosen.name == POINTWISE:
-        return _named("te_conv_2d_1x1_dsp", (*packed, stride, *blocks))
+        return call_of("te_conv_2d_1x1_dsp", (*packed, stride, *blocks))
     if chosen.name == OVERLAPPING:
-        return _named("te_conv_2d_3x3_dsp", (
+        return call_of("te_conv_2d_3x3_dsp", (
             *packed,
             ("in_width", x.pixels),
             ("dilation_y", product.dilation[0]),
@@ -319,9 +319,10 @@ def kernel(
     if long:
         sums = ConstArray("int32_t", dsp_packing.pair_biases(bias, pairs))
         part = (("bias", sums), ("part_values", product.parts.values))
-        return _named("te_conv_2d_long_dsp", (*packed, stride, *window, *part))
-    return _named("te_conv_2d_dsp", (*packed, stride, *window, *blocks))
+        return call_of("te_conv_2d_long_dsp", (*packed, stride, *window, *part))
+    return call_of("te_conv_2d_dsp", (*packed, stride, *window, *blocks))
 
 
-def _named(source: str, fields: tuple[tuple[str, int | ConstArray], ...]) -> Kernel:
+def call_of(source: str, fields: tuple[tuple[str, int | ConstArray], ...]) -> Kernel:
+    """The call of the kernel in `source`, which multiplies by te_product_dsp."""
     return Kernel(source, f"{source}_params", fields, (source, "te_product_dsp"))

@@ -119,7 +119,7 @@ def kernel(
     assert x.quant is not None
     pairs = dsp_packing.pairing(product.weights, rounding)
     stream = dsp_packing.pack(product.runs, bias, rounding, pairs)
-    return Kernel(SOURCE, f"{SOURCE}_params", (
+    return dsp_product.call_of(SOURCE, (
         ("weights", ConstArray("int32_t", stream)),
         ("constants", 0 if rounding.computed.all() else int8(rounding.constants)),
         ("in_width", x.pixels),
@@ -139,4 +139,4 @@ def kernel(
         ("in_zero_point", x.quant.zero_point),
         ("out_min", clamp[0]),
         ("out_max", clamp[1]),
-    ), (SOURCE, "te_product_dsp"))
+    ))
